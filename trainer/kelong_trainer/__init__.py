@@ -1,0 +1,1 @@
+"""Recordings in, checkpoints out: one program that prepares a corpus, trains a voice on it and publishes each step."""

@@ -1,0 +1,1 @@
+"""The stages of preprocessing, in the order ingest, transcribe, slice, phonemes, features: each takes a Corpus and returns one."""
