@@ -1,0 +1,145 @@
+"""What trainer, server and batch door read from their environment: once, at the door, all faults together."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import urllib.parse
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from kelong_contract import names, store
+
+
+class BadEnvironment(Exception):
+    """The environment does not say what it must; `faults` names every variable."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("the environment is not usable: " + "; ".join(faults))
+        self.faults = faults
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keys:
+    """A pair of S3 keys; kept out of any printed form."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """The settings of one process.
+
+    `store_url` is `s3://BUCKET` (with endpoint and keys) or `file:///FOLDER`.
+    `threads` is how many threads the numerical libraries may use.
+    `source_keys` are for a dataset source with an endpoint of its own.
+    """
+
+    store_url: str
+    endpoint: str | None
+    region: str
+    keys: Keys | None
+    source_keys: Keys | None
+    work_dir: pathlib.Path
+    threads: int
+    metrics_port: int
+    pod_name: str
+
+    def open_store(self) -> store.Store:
+        """The installation's store."""
+        parts = urllib.parse.urlsplit(self.store_url)
+        if parts.scheme == "file":
+            return store.FolderStore(pathlib.Path(urllib.parse.unquote(parts.path)))
+        assert self.endpoint is not None and self.keys is not None  # `read` saw to it
+        return self._bucket(self.endpoint, parts.netloc, self.keys)
+
+    def open_source(self, endpoint: str, bucket: str) -> store.Store:
+        """The bucket of a dataset source with an endpoint of its own; raises BadEnvironment without its keys."""
+        if self.source_keys is None:
+            wanted = f"{names.ENV_SOURCE_ACCESS_KEY} and {names.ENV_SOURCE_SECRET_KEY}"
+            raise BadEnvironment([f"{wanted} must be set: the dataset source has an endpoint of its own"])
+        return self._bucket(endpoint, bucket, self.source_keys)
+
+    def _bucket(self, endpoint: str, bucket: str, keys: Keys) -> store.BucketStore:
+        return store.open_bucket(
+            endpoint=endpoint,
+            bucket=bucket,
+            access_key=keys.access_key,
+            secret_key=keys.secret_key,
+            region=self.region,
+        )
+
+
+def read(variables: Mapping[str, str]) -> Environment:
+    """The settings in `variables` (usually os.environ); raises BadEnvironment with every fault."""
+    faults: list[str] = []
+    url = variables.get(names.ENV_STORE_URL, "")
+    parts = urllib.parse.urlsplit(url)
+    endpoint = variables.get(names.ENV_STORE_ENDPOINT) or None
+    keys = _keys(variables, names.ENV_STORE_ACCESS_KEY, names.ENV_STORE_SECRET_KEY)
+    if parts.scheme == "file":
+        if not parts.path.startswith("/") or parts.netloc:
+            faults.append(f"{names.ENV_STORE_URL} is '{url}', expected file:///ABSOLUTE/FOLDER")
+    elif parts.scheme == "s3" and parts.netloc and parts.path in ("", "/"):
+        if endpoint is None:
+            faults.append(f"{names.ENV_STORE_ENDPOINT} is missing: the URL of the S3 endpoint, http[s]://host[:port]")
+        if keys is None:
+            faults.append(f"{names.ENV_STORE_ACCESS_KEY} and {names.ENV_STORE_SECRET_KEY} must both be set")
+    else:
+        faults.append(f"{names.ENV_STORE_URL} is '{url}', expected s3://BUCKET or file:///FOLDER")
+    threads = _number(variables, names.ENV_THREADS, available_threads(), 1, 1024, faults)
+    port = _number(variables, names.ENV_METRICS_PORT, names.PORT_METRICS, 0, 65535, faults)
+    if faults:
+        raise BadEnvironment(faults)
+    return Environment(
+        store_url=url,
+        endpoint=endpoint,
+        region=variables.get(names.ENV_STORE_REGION) or "us-east-1",
+        keys=keys,
+        source_keys=_keys(variables, names.ENV_SOURCE_ACCESS_KEY, names.ENV_SOURCE_SECRET_KEY),
+        work_dir=pathlib.Path(variables.get(names.ENV_WORK_DIR) or names.WORK_MOUNT),
+        threads=threads,
+        metrics_port=port,
+        pod_name=variables.get(names.ENV_POD_NAME, ""),
+    )
+
+
+def available_threads(root: pathlib.Path = pathlib.Path("/sys/fs/cgroup")) -> int:
+    """How many threads the cgroup's CPU limit allows, at least 1; without a limit, the CPUs we may run on.
+
+    os.cpu_count() knows nothing of the limit: a pod with one CPU on a 64-core node would start 64 threads.
+    """
+    usable = len(os.sched_getaffinity(0))
+    quota = _cgroup_quota(root)
+    return max(1, min(usable, round(quota))) if quota is not None else usable
+
+
+def _cgroup_quota(root: pathlib.Path) -> float | None:
+    """CPUs allowed by cgroup v2 (cpu.max) or v1 (cpu.cfs_quota_us); None where there is no limit."""
+    try:
+        quota, period = (root / "cpu.max").read_text().split()
+        return None if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        pass  # not version 2: look for version 1
+    try:
+        limit = int((root / "cpu" / "cpu.cfs_quota_us").read_text())
+        return limit / int((root / "cpu" / "cpu.cfs_period_us").read_text()) if limit > 0 else None
+    except (OSError, ValueError):
+        return None
+
+
+def _keys(variables: Mapping[str, str], access: str, secret: str) -> Keys | None:
+    if variables.get(access) and variables.get(secret):
+        return Keys(access_key=variables[access], secret_key=variables[secret])
+    return None
+
+
+def _number(variables: Mapping[str, str], name: str, default: int, least: int, most: int, faults: list[str]) -> int:
+    text = variables.get(name, "")
+    if not text:
+        return default
+    if text.isascii() and text.isdigit() and least <= int(text) <= most:
+        return int(text)
+    faults.append(f"{name} is '{text}', expected a whole number from {least} to {most}")
+    return default

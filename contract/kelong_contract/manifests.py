@@ -1,0 +1,292 @@
+"""What a program leaves behind in the store, as versioned JSON. It is written last: what has a manifest is complete."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from kelong_contract.orders import VoiceName
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """One file of the dataset source. `duration_s` is 0 where it could not be decoded."""
+
+    key: str
+    speaker: str
+    size_bytes: int
+    sha256: str
+    duration_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """A stretch of recognised text with its times in the recording. The times say which words, not where to cut."""
+
+    text: str
+    start_s: float
+    end_s: float
+    probability: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """A stretch of a recording."""
+
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transcript:
+    """What was heard in one recording: the words, and the stretches where somebody speaks."""
+
+    key: str
+    language: str
+    words: tuple[Word, ...]
+    speech: tuple[Stretch, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """One training example: mono FLAC in the store under its content's digest, and what is said in it.
+
+    `phones`, `tones`, `word2ph` are the front end's (before blanks); empty until the phoneme stage has run.
+    `features` maps a kind (text, style) to the key of its file; empty where the preset uses none.
+    """
+
+    sha256: str
+    recording: str
+    speaker: str
+    start_s: float
+    end_s: float
+    samples: int
+    text: str
+    confidence: float
+    spoken: str = ""
+    phones: tuple[str, ...] = ()
+    tones: tuple[int, ...] = ()
+    word2ph: tuple[int, ...] = ()
+    features: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def duration_s(self) -> float:
+        """Its length in the recording."""
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejection:
+    """A stretch of a recording that is not trained on, and why. `reason` is one word, counted in status and metrics."""
+
+    recording: str
+    start_s: float
+    end_s: float
+    reason: Literal[
+        "Undecodable", "Silent", "TooShort", "TooLong", "NoSpeech", "NoText", "OtherLanguage", "Unspeakable", "Silence"
+    ]
+    message: str
+
+    @property
+    def duration_s(self) -> float:
+        """The seconds it takes from the recording."""
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """The dataset after a stage. Every second of a recording is in one clip, one rejection, or counted silence."""
+
+    stage: str
+    speakers: dict[str, int]
+    recordings: tuple[Recording, ...]
+    transcripts: tuple[Transcript, ...] = ()
+    clips: tuple[Clip, ...] = ()
+    rejections: tuple[Rejection, ...] = ()
+    format: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeakerTotals:
+    """What one speaker brings to the corpus."""
+
+    name: str
+    id: int
+    clips: int
+    duration_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dropped:
+    """Seconds not used, by reason."""
+
+    reason: str
+    count: int
+    duration_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusReport:
+    """The totals of a corpus, for status and metrics; the rejected recordings by name, at most 20 of them."""
+
+    digest: str
+    clips: int
+    recordings: int
+    duration_s: float
+    kept_s: float
+    speakers: tuple[SpeakerTotals, ...]
+    dropped: tuple[Dropped, ...]
+    rejected_recordings: tuple[Rejection, ...] = ()
+    format: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredFile:
+    """A file of a checkpoint: its name, where it lies, and what must be found there."""
+
+    name: str
+    key: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointManifest:
+    """A step that exists. `listed` is false for a save on SIGTERM between two intervals: it is for resuming only."""
+
+    voice: VoiceName
+    step: int
+    attempt: int
+    created_at: str
+    order_digest: str
+    corpus_digest: str
+    preset: str
+    speakers: dict[str, int]
+    listed: bool
+    files: tuple[StoredFile, ...]
+    format: int = 1
+
+    def file(self, name: str) -> StoredFile:
+        """The file of that name; raises KeyError naming the step."""
+        for stored in self.files:
+            if stored.name == name:
+                return stored
+        raise KeyError(f"checkpoint {self.step} has no file '{name}'")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audition:
+    """One sentence as a step says it, with the settings that made it."""
+
+    name: str
+    text: str
+    speaker: str
+    key: str
+    sha256: str
+    duration_s: float
+    length: float
+    sdp_ratio: float
+    noise: float
+    noise_w: float
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditionFailure:
+    """A sentence that this voice cannot say, and why."""
+
+    name: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditionReport:
+    """What a step sounds like."""
+
+    step: int
+    attempt: int
+    manifest_sha256: str
+    auditions: tuple[Audition, ...]
+    failures: tuple[AuditionFailure, ...] = ()
+    format: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """Why the trainer or the batch door stopped: `reason` is a condition reason, `message` a sentence to act on."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a trainer is: written beside its checkpoints, read by the operator.
+
+    `stage` is the stage that runs, `train`, or `done`; `device` is `cpu` or the GPU's name.
+    `order_digest` tells which order this is about. `started_at` is when step 1 of the voice ran, None before.
+    """
+
+    attempt: int
+    order_digest: str
+    updated_at: str
+    stage: str
+    device: str
+    step: int
+    max_steps: int
+    resumed_from: int = 0
+    started_at: str | None = None
+    steps_per_s: float | None = None
+    remaining_s: float | None = None
+    losses: dict[str, float] = field(default_factory=dict)
+    finished_stages: tuple[str, ...] = ()
+    pod: str = ""
+    problem: Problem | None = None
+    format: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossLine:
+    """One step in the loss log."""
+
+    step: int
+    attempt: int
+    losses: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesisedItem:
+    """One utterance that became a file."""
+
+    id: str
+    key: str
+    sha256: str
+    duration_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedItem:
+    """One utterance that did not: `line` counts from 1, `position` is the character from 0 where it went wrong."""
+
+    id: str
+    line: int
+    reason: str
+    message: str
+    position: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesisManifest:
+    """What a SynthesisJob made. Written after the last file; while the job runs, the same form is its progress."""
+
+    uid: str
+    voice: VoiceName
+    step: int
+    total: int
+    items: tuple[SynthesisedItem, ...]
+    failures: tuple[FailedItem, ...]
+    audio_s: float
+    elapsed_s: float
+    finished: bool
+    problem: Problem | None = None
+    format: int = 1

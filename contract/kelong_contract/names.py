@@ -1,0 +1,66 @@
+"""The API group, kinds, labels, annotations, environment names and ports: each spelled once, here."""
+
+GROUP = "kelong.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+VOICE_MODEL = "VoiceModel"
+VOICE_MODELS = "voicemodels"
+SYNTHESIS_JOB = "SynthesisJob"
+SYNTHESIS_JOBS = "synthesisjobs"
+
+# Labels on everything the operator creates.
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGED_BY = "kelong"
+LABEL_COMPONENT = "app.kubernetes.io/component"
+LABEL_KIND = f"{GROUP}/kind"
+LABEL_OWNER = f"{GROUP}/owner"
+LABEL_ATTEMPT = f"{GROUP}/attempt"
+COMPONENT_TRAINER = "trainer"
+COMPONENT_SERVER = "server"
+COMPONENT_BATCH = "batch"
+
+# Annotations on children.
+ANNOTATION_ORDER_DIGEST = f"{GROUP}/order-digest"
+ANNOTATION_APPLIED_HASH = f"{GROUP}/applied-hash"
+ANNOTATION_STEP = f"{GROUP}/step"
+ANNOTATION_GENERATION = f"{GROUP}/generation"
+ANNOTATION_LISTING_DIGEST = f"{GROUP}/listing-digest"
+
+# A GPU node's product label, as NVIDIA's device plugin and feature discovery write it.
+NODE_LABEL_GPU_PRODUCT = "nvidia.com/gpu.product"
+DEFAULT_GPU_RESOURCE = "nvidia.com/gpu"
+
+# Environment of the trainer, the server and the batch door (see `environment`).
+ENV_STORE_URL = "KELONG_STORE_URL"
+ENV_STORE_ENDPOINT = "KELONG_STORE_ENDPOINT"
+ENV_STORE_ACCESS_KEY = "KELONG_STORE_ACCESS_KEY"
+ENV_STORE_SECRET_KEY = "KELONG_STORE_SECRET_KEY"
+ENV_STORE_REGION = "KELONG_STORE_REGION"
+ENV_SOURCE_ACCESS_KEY = "KELONG_SOURCE_ACCESS_KEY"
+ENV_SOURCE_SECRET_KEY = "KELONG_SOURCE_SECRET_KEY"
+ENV_WORK_DIR = "KELONG_WORK_DIR"
+ENV_THREADS = "KELONG_THREADS"
+ENV_METRICS_PORT = "KELONG_METRICS_PORT"
+ENV_POD_NAME = "KELONG_POD_NAME"
+
+# Keys inside the store's Secret (chart value store.secretName).
+SECRET_ACCESS_KEY = "accessKey"
+SECRET_SECRET_KEY = "secretKey"
+
+PORT_SERVER = 8080
+PORT_METRICS = 9090
+PORT_HEALTH = 8081
+
+# Where an order lies in the pod that carries it out.
+ORDER_MOUNT = "/etc/kelong/order"
+ORDER_FILE = "order.json"
+DATASET_MOUNT = "/recordings"
+WORK_MOUNT = "/work"
+
+# Exit codes of the trainer and the batch door; the Job's podFailurePolicy is built from them.
+EXIT_DONE = 0
+EXIT_BAD_ORDER = 64
+EXIT_BAD_DATA = 65
+EXIT_SAVED = 75
+
+FIELD_MANAGER = "kelong-operator"

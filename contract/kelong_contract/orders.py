@@ -1,0 +1,252 @@
+"""What a pod is asked to do, as JSON: the whole request, with no second source.
+
+The operator writes a TrainingOrder or SynthesisOrder into an immutable ConfigMap and a ServingOrder into the server's
+environment; on a laptop the same JSON comes from a file. Every `__post_init__` reports all that is wrong at once.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+from kelong_contract import layout
+
+_RELATIVE = re.compile(r"(?!/)(?!(?:.*/)?\.\.(?:/|$)).*")
+_SOURCE = re.compile(r"none|bundled|hub:[\w.-]+/[\w.-]+@[\w.-]+|path:/.+|store:(?!/)(?!(?:.*/)?\.\.(?:/|$)).+")
+_NAME = re.compile(r"[A-Za-z0-9一-鿿][A-Za-z0-9一-鿿._-]{0,62}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speaker:
+    """One voice of the model. `prefix` is the part of the dataset that is theirs (empty: all of it)."""
+
+    name: str
+    prefix: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Where the recordings are.
+
+    `prefix` is a full key prefix of the bucket for type S3, and a folder below the mount for PersistentVolumeClaim.
+    Without `endpoint` and `bucket` it is the installation's own store.
+    """
+
+    type: Literal["S3", "PersistentVolumeClaim"]
+    prefix: str = ""
+    endpoint: str | None = None
+    bucket: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """Model sources: `hub:ORG/NAME@REV`, `store:PREFIX`, `store:./PREFIX`, `path:/…`, `none` or `bundled`.
+
+    None means the preset's default.
+    """
+
+    recogniser: str | None = None
+    text_encoder: str | None = None
+    style: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """Which network, and the encoders it stands on."""
+
+    preset: Literal["zh-clap", "tiny"] = "zh-clap"
+    sources: Sources = field(default_factory=Sources)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slicing:
+    """The lengths of clips, in seconds: what is aimed for, and the hard bounds."""
+
+    aim_min_s: float = 10.0
+    aim_max_s: float = 15.0
+    min_s: float = 2.0
+    max_s: float = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How long and how to train. `keep_last` None keeps every step's generator."""
+
+    max_steps: int = 20000
+    interval_steps: int = 1000
+    learning_rate: float = 2e-4
+    batch_frames: int | None = None
+    seed: int = 42
+    precision: Literal["FP32", "BF16"] = "FP32"
+    profile: Literal["fixed", "as-original"] = "fixed"
+    keep_last: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditionText:
+    """A sentence to be spoken at every checkpoint. `speaker` None is the first speaker."""
+
+    name: str
+    text: str
+    speaker: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """What the pod was given. `allow_cpu` lets a pod with a GPU limit run without CUDA (test clusters only)."""
+
+    gpus: int = 0
+    allow_cpu: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoiceName:
+    """The VoiceModel whose part of the store is used."""
+
+    namespace: str
+    name: str
+    uid: str
+
+    def place(self) -> layout.Voice:
+        """Its part of the store."""
+        return layout.Voice(namespace=self.namespace, name=self.name, uid=self.uid)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOrder:
+    """Everything the trainer needs to know."""
+
+    voice: VoiceName
+    speakers: tuple[Speaker, ...]
+    dataset: Dataset
+    model: Model = field(default_factory=Model)
+    slicing: Slicing = field(default_factory=Slicing)
+    training: Training = field(default_factory=Training)
+    auditions: tuple[AuditionText, ...] = ()
+    device: Device = field(default_factory=Device)
+    format: int = 1
+
+    def __post_init__(self) -> None:
+        """Check what types alone cannot say; raises ValueError naming every fault."""
+        faults = _training_faults(self)
+        if faults:
+            raise ValueError("; ".join(faults))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one request may ask for."""
+
+    max_characters: int = 4096
+    max_queue: int = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingOrder:
+    """Which step of which voice a server speaks with. The digest is the manifest's own SHA-256."""
+
+    model_name: str
+    voice: VoiceName
+    step: int
+    manifest_sha256: str
+    sources: Sources = field(default_factory=Sources)
+    device: Device = field(default_factory=Device)
+    limits: Limits = field(default_factory=Limits)
+    drain_s: float = 5.0
+    format: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One utterance of a SynthesisJob."""
+
+    id: str
+    text: str
+    speaker: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesisInput:
+    """The utterances: given here, in a file that the pod mounts, or in an object of the store.
+
+    `format` Text is one utterance per line, JSONL one JSON object with id, text and optionally speaker per line.
+    """
+
+    type: Literal["Inline", "ConfigMap", "S3"]
+    items: tuple[Item, ...] = ()
+    path: str | None = None
+    key: str | None = None
+    format: Literal["Text", "JSONL"] = "Text"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesisSettings:
+    """How to speak; the meaning and the defaults are those of the speech server."""
+
+    length: float = 1.0
+    sdp_ratio: float = 0.2
+    noise: float = 0.6
+    noise_w: float = 0.8
+    seed: int = 0
+    speaker: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesisOrder:
+    """Everything the batch door needs to know. `output_prefix` is a full key prefix of the store."""
+
+    uid: str
+    voice: VoiceName
+    step: int
+    manifest_sha256: str
+    input: SynthesisInput
+    output_prefix: str
+    output_format: Literal["WAV", "FLAC", "MP3"] = "WAV"
+    settings: SynthesisSettings = field(default_factory=SynthesisSettings)
+    sources: Sources = field(default_factory=Sources)
+    device: Device = field(default_factory=Device)
+    format: int = 1
+
+
+def is_source(address: str) -> bool:
+    """Whether an address follows the grammar of model sources."""
+    return _SOURCE.fullmatch(address) is not None
+
+
+def _training_faults(order: TrainingOrder) -> list[str]:
+    faults = []
+    names = [speaker.name for speaker in order.speakers]
+    if not 1 <= len(names) <= 256:
+        faults.append(f"speakers has {len(names)} entries, expected 1 to 256")
+    faults += [f"speakers: '{name}' is given twice" for name in sorted(set(names)) if names.count(name) > 1]
+    faults += [f"speakers: '{name}' is not a usable name" for name in names if not _NAME.fullmatch(name)]
+    for speaker in order.speakers:
+        if not _RELATIVE.fullmatch(speaker.prefix):
+            faults.append(f"speakers: the prefix '{speaker.prefix}' must be relative and free of '..'")
+    if not _RELATIVE.fullmatch(order.dataset.prefix):
+        faults.append(f"dataset.prefix '{order.dataset.prefix}' must be relative and free of '..'")
+    for name, address in vars(order.model.sources).items():
+        if address is not None and not is_source(address):
+            faults.append(
+                f"model.sources.{name} '{address}' is not hub:ORG/NAME@REV, store:PREFIX, path:/…, none or bundled"
+            )
+    training, cut = order.training, order.slicing
+    if not 1 <= training.max_steps <= 10_000_000:
+        faults.append(f"training.max_steps is {training.max_steps}, expected 1 to 10000000")
+    if training.interval_steps < 1 or training.max_steps > 200 * training.interval_steps:
+        faults.append(
+            f"training.interval_steps is {training.interval_steps}, expected at least max_steps/200 "
+            f"({training.max_steps}/200), so that status can list every step"
+        )
+    if not 0 < cut.min_s <= cut.aim_min_s <= cut.aim_max_s <= cut.max_s <= 30:
+        faults.append(f"slicing: expected 0 < min_s <= aim_min_s <= aim_max_s <= max_s <= 30, got {cut}")
+    audition_names = [text.name for text in order.auditions]
+    if len(set(audition_names)) != len(audition_names):
+        faults.append("auditions: every entry needs a name of its own")
+    faults += [
+        f"auditions: '{text.name}' names the speaker '{text.speaker}', who is not in speakers"
+        for text in order.auditions
+        if text.speaker is not None and text.speaker not in names
+    ]
+    return faults
