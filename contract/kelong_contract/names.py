@@ -42,6 +42,7 @@ ENV_WORK_DIR = "KELONG_WORK_DIR"
 ENV_THREADS = "KELONG_THREADS"
 ENV_METRICS_PORT = "KELONG_METRICS_PORT"
 ENV_POD_NAME = "KELONG_POD_NAME"
+ENV_SERVING_ORDER = "KELONG_SERVING_ORDER"  # the ServingOrder itself, as JSON
 
 # Keys inside the store's Secret (chart value store.secretName).
 SECRET_ACCESS_KEY = "accessKey"
@@ -56,6 +57,9 @@ ORDER_MOUNT = "/etc/kelong/order"
 ORDER_FILE = "order.json"
 DATASET_MOUNT = "/recordings"
 WORK_MOUNT = "/work"
+
+# What a container writes here becomes the termination message in its pod's status.
+TERMINATION_LOG = "/dev/termination-log"
 
 # Exit codes of the trainer and the batch door; the Job's podFailurePolicy is built from them.
 EXIT_DONE = 0
