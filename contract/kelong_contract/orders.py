@@ -14,7 +14,17 @@ from kelong_contract import layout
 
 _RELATIVE = re.compile(r"(?!/)(?!(?:.*/)?\.\.(?:/|$)).*")
 _SOURCE = re.compile(r"none|bundled|hub:[\w.-]+/[\w.-]+@[\w.-]+|path:/.+|store:(?!/)(?!(?:.*/)?\.\.(?:/|$)).+")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9一-鿿][A-Za-z0-9一-鿿._-]{0,62}")
+
+# What each setting of an utterance may be, lowest and highest; the speech server refuses by the same table.
+SETTING_RANGES: dict[str, tuple[float, float]] = {
+    "length": (0.25, 4.0),
+    "sdp_ratio": (0.0, 1.0),
+    "noise": (0.0, 2.0),
+    "noise_w": (0.0, 2.0),
+    "seed": (0, 2**53 - 1),  # the whole numbers that every JSON reader keeps exactly
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +166,20 @@ class ServingOrder:
     drain_s: float = 5.0
     format: int = 1
 
+    def __post_init__(self) -> None:
+        """Check what types alone cannot say; raises ValueError naming every fault."""
+        faults = _step_faults(self.step, self.manifest_sha256)
+        if not self.model_name:
+            faults.append("model_name is empty, expected the VoiceModel's name")
+        if not 1 <= self.limits.max_characters <= 4096:
+            faults.append(f"limits.max_characters is {self.limits.max_characters}, expected 1 to 4096")
+        if not 1 <= self.limits.max_queue <= 10_000:
+            faults.append(f"limits.max_queue is {self.limits.max_queue}, expected 1 to 10000")
+        if not 0 <= self.drain_s <= 3600:
+            faults.append(f"drain_s is {self.drain_s:g}, expected 0 to 3600 seconds")
+        if faults:
+            raise ValueError("; ".join(faults))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
@@ -208,10 +232,40 @@ class SynthesisOrder:
     device: Device = field(default_factory=Device)
     format: int = 1
 
+    def __post_init__(self) -> None:
+        """Check what types alone cannot say; raises ValueError naming every fault."""
+        faults = _step_faults(self.step, self.manifest_sha256) + _setting_faults(self.settings)
+        if not self.uid or "/" in self.uid:
+            faults.append(f"uid is '{self.uid}', expected the SynthesisJob's uid")
+        if not _RELATIVE.fullmatch(self.output_prefix) or not self.output_prefix.endswith("/"):
+            faults.append(f"output_prefix '{self.output_prefix}' must be relative, free of '..' and end with '/'")
+        wanted = {"Inline": "items", "ConfigMap": "path", "S3": "key"}[self.input.type]
+        if not getattr(self.input, wanted):
+            faults.append(f"input.{wanted} is missing: an input of type {self.input.type} needs it")
+        if faults:
+            raise ValueError("; ".join(faults))
+
 
 def is_source(address: str) -> bool:
     """Whether an address follows the grammar of model sources."""
     return _SOURCE.fullmatch(address) is not None
+
+
+def _step_faults(step: int, manifest_sha256: str) -> list[str]:
+    faults = []
+    if step < 1:
+        faults.append(f"step is {step}, expected 1 or more")
+    if not _SHA256.fullmatch(manifest_sha256):
+        faults.append(f"manifest_sha256 is '{manifest_sha256}', expected 64 hexadecimal digits")
+    return faults
+
+
+def _setting_faults(settings: SynthesisSettings) -> list[str]:
+    return [
+        f"settings.{name} is {getattr(settings, name):g}, expected {lowest:g} to {highest:g}"
+        for name, (lowest, highest) in SETTING_RANGES.items()
+        if not lowest <= getattr(settings, name) <= highest
+    ]
 
 
 def _training_faults(order: TrainingOrder) -> list[str]:
