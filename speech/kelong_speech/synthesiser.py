@@ -1,0 +1,229 @@
+"""The generator: `forward` for training, `infer` for speech. Text in, waveform out, with every result named.
+
+Module names are those of the original's files, so that checkpoints stay interchangeable.
+
+B batch, T phonemes, F frames, S samples = F x hop, C latent channels, H hidden, G speaker channels, M segment frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from kelong_speech import alignment, decoder, durations, encoders, flow
+from kelong_speech.config import VoiceConfig
+from kelong_speech.encoders import Posterior, Prior, TextBatch
+
+MAX_FRAMES = 12000  # about 139 s at 44.1 kHz: more in one utterance is a voice that cannot time its phonemes yet
+
+
+class SpeechTooLong(ValueError):
+    """The durations drawn for a text add up to more than one utterance may have."""
+
+
+class Noise(Protocol):
+    """Where an utterance's randomness comes from; one per item, so that an item does not depend on its batch."""
+
+    def normal(self, channels: int, length: int) -> Tensor:
+        """Standard normal values [channels, length], float32 on the CPU."""
+
+
+class SeededNoise:
+    """Noise that is a function of the seed alone, on any device."""
+
+    def __init__(self, seed: int) -> None:
+        self._generator = torch.Generator("cpu").manual_seed(seed)
+
+    def normal(self, channels: int, length: int) -> Tensor:
+        """The next values of this seed."""
+        return torch.randn(channels, length, generator=self._generator)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How one item is spoken: `length` 1.0 as trained, larger slower; the others how much may vary."""
+
+    length: float = 1.0
+    sdp_ratio: float = 0.2  # part of the stochastic predictor in the durations
+    noise: float = 0.6  # variation of the sound
+    noise_w: float = 0.8  # variation of the durations
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recordings:
+    """Recordings of a training batch: linear spectrograms padded to the longest."""
+
+    spectrogram: Tensor  # [B, bins, F]
+    frame_counts: Tensor  # [B] int64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What one training pass gives the losses."""
+
+    waveform: Tensor  # [B, 1, M x hop]: the segments, spoken
+    segment_starts_frames: Tensor  # [B] int64: where each segment begins in its recording
+    posterior: Posterior
+    latent_prior: Tensor  # [B, C, F]: the posterior's latent, sent through the flow to the prior's space
+    prior_mean: Tensor  # [B, C, F]: the prior's statistics, expanded over frames
+    prior_log_deviation: Tensor  # [B, C, F]
+    prior: Prior
+    durations_frames: Tensor  # [B, T] int64, found by the alignment
+    log_durations: Tensor  # [B, 1, T], predicted
+    duration_error: Tensor  # [B]: the plain predictor's squared error per phoneme
+    duration_nll: Tensor  # [B]: the stochastic predictor's negative log-likelihood per phoneme
+    speaker: Tensor  # [B, G, 1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Utterances:
+    """What `infer` says; beyond an item's own samples its waveform is padding."""
+
+    waveform: Tensor  # [B, 1, S]
+    sample_counts: Tensor  # [B] int64
+    durations_frames: Tensor  # [B, T] int64
+
+
+class Synthesiser(nn.Module):
+    """The whole generator, sized by a configuration."""
+
+    def __init__(self, config: VoiceConfig) -> None:
+        super().__init__()
+        self.config = config
+        model = config.model
+        # In the order of the files: the optimiser's moments are stored by position.
+        self.enc_p = encoders.TextEncoder(model)
+        self.dec = decoder.Decoder(model)
+        self.enc_q = encoders.PosteriorEncoder(model, config.audio.spectrogram_bins)
+        self.flow = flow.Flow(model)
+        self.sdp = durations.StochasticDurationPredictor(model)
+        self.dp = durations.DurationPredictor(model)
+        self.emb_g = nn.Embedding(model.speakers, model.speaker_channels)
+
+    def forward(self, text: TextBatch, recordings: Recordings, *, alignment_noise: float = 0.0) -> Training:
+        """One training pass. `alignment_noise` scales the noise of the alignment search (see `alignment_noise_at`).
+
+        Draws from torch's global generator: posterior, alignment, segments, durations, dropout, in this order or
+        interleaved by the layers. Raises ValueError for an item with fewer frames than phonemes or than a segment.
+        """
+        speaker = self.emb_g(text.speaker_ids).unsqueeze(2)  # [B, G, 1]
+        prior = self.enc_p(text, speaker)
+        batch, _, frames = recordings.spectrogram.shape
+        draw = recordings.spectrogram.new_empty(batch, self.config.model.latent_channels, frames).normal_()
+        posterior = self.enc_q(recordings.spectrogram, recordings.frame_counts, speaker, draw)
+        latent_prior = self.flow(posterior.latent, posterior.mask, speaker)
+        found = self._align(latent_prior, prior, text, recordings, alignment_noise)  # [B, T]
+
+        spoken = found.unsqueeze(1).to(prior.mean.dtype)  # [B, 1, T]
+        phones = prior.mask.sum(dim=(1, 2))  # [B]
+        duration_draw = torch.randn_like(spoken.expand(-1, 2, -1))
+        nll = self.sdp.negative_log_likelihood(prior.hidden, prior.mask, speaker, spoken, duration_draw)
+        log_durations = self.dp(prior.hidden, prior.mask, speaker)
+        error = ((log_durations - torch.log(spoken + 1e-6) * prior.mask) ** 2).sum(dim=(1, 2))
+
+        starts = self._segment_starts(recordings.frame_counts)
+        return Training(
+            waveform=self.dec(slices(posterior.latent, starts, self.config.model.segment_frames), speaker),
+            segment_starts_frames=starts,
+            posterior=posterior,
+            latent_prior=latent_prior,
+            prior_mean=alignment.expand(prior.mean, found, frames),
+            prior_log_deviation=alignment.expand(prior.log_deviation, found, frames),
+            prior=prior,
+            durations_frames=found,
+            log_durations=log_durations,
+            duration_error=error / phones,
+            duration_nll=nll / phones,
+            speaker=speaker,
+        )
+
+    @torch.no_grad()
+    def infer(
+        self, text: TextBatch, manners: Sequence[Manner], noises: Sequence[Noise], *, max_frames: int = MAX_FRAMES
+    ) -> Utterances:
+        """Speak a batch, each item in its own manner with its own noise. Call in eval mode.
+
+        An item's result does not depend on the batch it is in. Raises `SpeechTooLong` beyond `max_frames`.
+        """
+        speaker = self.emb_g(text.speaker_ids).unsqueeze(2)
+        prior = self.enc_p(text, speaker)
+        phone_counts = text.phone_counts.tolist()
+
+        duration_draw = _draw(noises, 2, phone_counts, prior.mean) * _column([m.noise_w for m in manners], prior.mean)
+        ratio = _column([manner.sdp_ratio for manner in manners], prior.mean)
+        varied = self.sdp.sample(prior.hidden, prior.mask, speaker, duration_draw)
+        log_durations = varied * ratio + self.dp(prior.hidden, prior.mask, speaker) * (1 - ratio)
+        length = _column([manner.length for manner in manners], prior.mean)
+        exact = torch.exp(log_durations) * prior.mask * length  # [B, 1, T]
+        self._check_length(exact, max_frames)
+        found = torch.ceil(exact).squeeze(1).long()  # [B, T]
+        frame_counts = found.sum(dim=1).clamp_min(1)
+
+        longest = int(frame_counts.max())
+        mask = encoders.length_mask(frame_counts, longest).to(prior.mean.dtype)
+        mean = alignment.expand(prior.mean, found, longest)
+        deviation = torch.exp(alignment.expand(prior.log_deviation, found, longest))
+        draw = _draw(noises, mean.shape[1], frame_counts.tolist(), mean) * _column([m.noise for m in manners], mean)
+        latent = self.flow((mean + draw * deviation) * mask, mask, speaker, reverse=True) * mask
+        alone = len(manners) == 1
+        return Utterances(
+            waveform=self.dec(latent, speaker, None if alone else mask),
+            sample_counts=frame_counts * self.config.audio.hop_samples,
+            durations_frames=found,
+        )
+
+    @torch.no_grad()
+    def _align(
+        self, latent_prior: Tensor, prior: Prior, text: TextBatch, recordings: Recordings, noise_scale: float
+    ) -> Tensor:
+        scores = alignment.log_likelihoods(latent_prior.float(), prior.mean.float(), prior.log_deviation.float())
+        if noise_scale > 0:
+            noise = torch.randn_like(scores)
+            scores = alignment.with_noise(scores, text.phone_counts, recordings.frame_counts, noise_scale, noise)
+        return alignment.search(scores, text.phone_counts, recordings.frame_counts)
+
+    def _segment_starts(self, frame_counts: Tensor) -> Tensor:
+        last = frame_counts - self.config.model.segment_frames  # [B]
+        if int(last.min()) < 0:
+            raise ValueError(
+                f"a recording of {int(frame_counts.min())} frames is shorter than the training segment of "
+                f"{self.config.model.segment_frames} frames: leave such clips out of the corpus"
+            )
+        return (torch.rand(last.shape, device=last.device) * (last + 1)).long()
+
+    def _check_length(self, exact: Tensor, max_frames: int) -> None:
+        total = float(exact.sum(dim=(1, 2)).max())
+        if not total <= max_frames:  # also true when it is not a number
+            seconds = total * self.config.audio.frame_s
+            limit = max_frames * self.config.audio.frame_s
+            raise SpeechTooLong(
+                f"the voice would take {seconds:.0f} s to say this, the limit is {limit:.0f} s: "
+                "lower `length` or `noise_w`, split the text, or train the voice further"
+            )
+
+
+def alignment_noise_at(step: int) -> float:
+    """The scale of the alignment search's noise at a training step: it fades out over the first 5000 (VITS2)."""
+    return max(0.01 - 2e-6 * step, 0.0)
+
+
+def slices(x: Tensor, starts: Tensor, length: int) -> Tensor:
+    """From each item [C, F] the `length` columns that begin at its start: [B, C, F] and [B] to [B, C, length]."""
+    index = starts.view(-1, 1, 1) + torch.arange(length, device=x.device)  # [B, 1, length]
+    return x.gather(2, index.expand(-1, x.shape[1], -1))
+
+
+def _draw(noises: Sequence[Noise], channels: int, lengths: Sequence[int], like: Tensor) -> Tensor:
+    """Each item's own noise, padded with zeros to the longest: [B, channels, longest]."""
+    drawn = like.new_zeros(len(noises), channels, max(lengths))
+    for item, (noise, length) in enumerate(zip(noises, lengths, strict=True)):
+        drawn[item, :, :length] = noise.normal(channels, length).to(like.device)
+    return drawn
+
+
+def _column(values: Sequence[float], like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=like.dtype, device=like.device).view(-1, 1, 1)
