@@ -12,6 +12,7 @@ lock() {
 }
 
 lock development requirements/development.in {contract,speech,operator,trainer,inference}/pyproject.toml
+lock bootstrap --constraint requirements/development.txt requirements/bootstrap.in
 lock operator --constraint requirements/development.txt {contract,operator}/pyproject.toml
 lock speech --constraint requirements/development.txt {contract,speech}/pyproject.toml
 lock trainer --constraint requirements/development.txt {contract,speech,trainer}/pyproject.toml

@@ -12,6 +12,7 @@ import hashlib
 import io
 import os
 import pathlib
+import re
 import tempfile
 import urllib.parse
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ import urllib3
 
 CHUNK_BYTES = 1 << 20
 PRESIGN_TTL = datetime.timedelta(minutes=5)
+_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 class StoreError(Exception):
@@ -180,6 +182,12 @@ class BucketStore:
         self._http = http
         self.bucket = bucket
 
+    def make_bucket(self) -> None:
+        """Create the bucket unless it exists: for trying out; an installation brings its own bucket."""
+        with _translated(self.bucket):
+            if not self._client.bucket_exists(self.bucket):
+                self._client.make_bucket(self.bucket)
+
     def put(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
         """See Store.put."""
         with _translated(key):
@@ -270,6 +278,8 @@ def open_bucket(
     parts = urllib.parse.urlsplit(endpoint)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/"):
         raise StoreError(f"the store endpoint '{endpoint}' is not of the form http[s]://host[:port]")
+    if not _BUCKET_NAME.fullmatch(bucket):
+        raise StoreError(f"'{bucket}' is not a bucket name: expected 3 to 63 of a-z, 0-9, '.' and '-'")
     http = urllib3.PoolManager(
         timeout=urllib3.Timeout(connect=5.0, read=timeout_s),
         maxsize=16,

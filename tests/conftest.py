@@ -1,0 +1,82 @@
+"""What every folder of tests may use: a real MinIO server, and a fresh store in a folder or in a bucket."""
+
+from __future__ import annotations
+
+import pathlib
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from kelong_contract import store
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "cluster"))  # the programs of the test node are built there
+
+from kelong_cluster import binaries
+
+MINIO_ACCESS_KEY = "kelong-tests"
+MINIO_SECRET_KEY = "kelong-tests-secret"
+START_TIMEOUT_S = 30.0
+
+
+@pytest.fixture(scope="session")
+def minio_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a MinIO server on this machine, built from its pinned module on first use."""
+    binaries.ensure({"minio"})
+    folder = tmp_path_factory.mktemp("minio")
+    port = free_port()
+    environment = {"MINIO_ROOT_USER": MINIO_ACCESS_KEY, "MINIO_ROOT_PASSWORD": MINIO_SECRET_KEY, "HOME": str(folder)}
+    command = [str(binaries.path("minio")), "server", str(folder / "data"), "--address", f"127.0.0.1:{port}", "--quiet"]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        wait_for_answer(f"{address}/minio/health/ready", server)
+        yield address
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.fixture
+def bucket_store(minio_address: str) -> store.BucketStore:
+    """A fresh, empty bucket on the real MinIO server."""
+    bucket = f"tests-{uuid.uuid4().hex[:12]}"
+    opened = store.open_bucket(
+        endpoint=minio_address, bucket=bucket, access_key=MINIO_ACCESS_KEY, secret_key=MINIO_SECRET_KEY
+    )
+    opened.make_bucket()
+    return opened
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def any_store(request: pytest.FixtureRequest) -> store.Store:
+    """The test runs twice: against a folder and against MinIO."""
+    if request.param == "folder":
+        return store.FolderStore(request.getfixturevalue("tmp_path") / "store")
+    return request.getfixturevalue("bucket_store")
+
+
+def free_port() -> int:
+    """A TCP port of the loopback address that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_answer(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the URL answers 200; fails when the process ends or the time is up."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        assert process.poll() is None, f"{process.args!r} ended with {process.returncode}"
+        try:
+            with urllib.request.urlopen(url, timeout=1) as answer:
+                if answer.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.05)
+    pytest.fail(f"{url} did not answer within {START_TIMEOUT_S:.0f} s")
