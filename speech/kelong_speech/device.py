@@ -1,0 +1,51 @@
+"""Which device a pod computes on: the GPU it was given, or the CPU if it was given none. Never a quiet fallback."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+
+import torch
+from kelong_contract.orders import Device
+
+_DRIVER = pathlib.Path("/proc/driver/nvidia/version")
+
+
+class GPUUnusable(Exception):
+    """The pod was given a GPU and CUDA does not work on it; the message names the driver and what is needed."""
+
+
+def choose(given: Device) -> torch.device:
+    """The device to compute on; raises GPUUnusable unless the order allows a pod with a GPU to use the CPU."""
+    if given.gpus == 0:
+        return torch.device("cpu")
+    reason = _why_unusable()
+    if reason is None:
+        return torch.device("cuda")
+    if given.allow_cpu:
+        return torch.device("cpu")
+    raise GPUUnusable(
+        f"the pod was given {given.gpus} GPU(s) but CUDA cannot be used: {reason}; the driver is {_driver()}, "
+        f"this build needs one for CUDA {torch.version.cuda}; update the node's driver, or ask for 0 GPUs"
+    )
+
+
+def describe(device: torch.device) -> str:
+    """`cpu`, or the GPU's product name."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def _why_unusable() -> str | None:
+    """One real operation on the GPU: what `is_available` says is not enough on a broken driver."""
+    try:
+        torch.zeros(1, device="cuda").add_(1).item()
+    except (RuntimeError, AssertionError) as error:
+        return str(error).splitlines()[0].rstrip(".")
+    return None
+
+
+def _driver(version_file: pathlib.Path = _DRIVER) -> str:
+    if not version_file.exists():
+        return "missing"
+    found = re.search(r"\d+\.\d+(\.\d+)?", version_file.read_text(errors="replace"))
+    return found[0] if found else "of unknown version"
