@@ -1,0 +1,214 @@
+"""The images that the node runs, built from the repository's Dockerfiles and named by their content."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kelong_cluster import binaries, cache, commands, host
+
+_SUITE = "bookworm"
+_BASE_PACKAGES = "python3,python3-venv,python3-pip,ca-certificates"
+_PREFIX = "localhost/kelong"
+NAMES = ("operator", "trainer", "inference", "minio", "pause")
+_PROGRAMS: dict[str, tuple[str, ...]] = {
+    "operator": ("contract/kelong_contract", "operator/kelong_operator"),
+    "trainer": ("contract/kelong_contract", "speech/kelong_speech", "trainer/kelong_trainer"),
+    "inference": ("contract/kelong_contract", "speech/kelong_speech", "inference/kelong_inference"),
+}
+_LOCKS = {
+    "operator": ("requirements/operator.txt",),
+    "trainer": ("requirements/speech.txt", "requirements/trainer.txt"),
+    "inference": ("requirements/speech.txt", "requirements/inference.txt"),
+}
+_FIRST_BUILD_GIB = (
+    40  # torch exists up to four times on the way: build container, its layer, the node's content, its snapshot
+)
+_REBUILD_GIB = 10
+_INDEX_SETTINGS = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "default-timeout")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """One image: where its Dockerfile and context are, and the name that its content gives it."""
+
+    name: str
+    dockerfile: Path
+    context: Path
+    reference: str
+    base: str | None
+    large: bool
+
+
+def references() -> dict[str, str]:
+    """The reference of each image as it would be built now: operator, trainer, inference, minio, pause."""
+    return {image.name: image.reference for image in images()}
+
+
+def images() -> list[Image]:
+    """Every image, in the order to build them."""
+    here, repository = cache.cluster_folder(), cache.repository()
+    base = _base_reference()
+    found = [_around_program("pause", here), _around_program("minio", here)]
+    for name, folders in _PROGRAMS.items():
+        inputs = [f"{name}/Dockerfile", ".dockerignore", *_LOCKS[name], *folders]
+        key = cache.digest_of_files([repository / path for path in inputs], repository)
+        found.append(
+            Image(
+                name=name,
+                dockerfile=repository / name / "Dockerfile",
+                context=repository,
+                reference=f"{_PREFIX}/{name}:{cache.digest_of_text(key, base)}",
+                base=base,
+                large=name != "operator",
+            )
+        )
+    return found
+
+
+def ensure() -> None:
+    """Build the images that the build storage lacks, and drop older ones of the same name."""
+    with cache.lock("images"):
+        shutil.rmtree(_storage() / "run", ignore_errors=True)  # a crashed build's notes about mounts that are gone
+        present = _present()
+        missing = [image for image in images() if image.reference not in present]
+        if not missing:
+            return
+        if any(image.large for image in missing):
+            first = not any(f"{_PREFIX}/{name}:" in reference for reference in present for name in _PROGRAMS)
+            cache.need_free_disk(_FIRST_BUILD_GIB if first else _REBUILD_GIB, "building the images")
+        binaries.ensure({"pause", "minio"})
+        if any(image.base for image in missing) and _base_reference() not in present:
+            _make_base()
+        for image in missing:
+            _make(image)
+        _forget_older(present)
+
+
+def push(references_wanted: list[str], layout: Path) -> None:
+    """Write images as one OCI layout, in which layers that they share, and blobs already there, are written once."""
+    for reference in references_wanted:
+        target = f"oci:{layout}:{reference}"
+        buildah("push", "--quiet", "--disable-compression", reference, target)
+
+
+def buildah(*arguments: str | Path, log: Path | None = None) -> str:
+    """Run buildah on the cache's own storage; its mounts end with it."""
+    storage = _storage()
+    temporary = storage / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
+    argv: list[str | Path] = [host.program("unshare"), "--mount", "--propagation", "private", host.program("buildah")]
+    argv += ["--root", storage / "root", "--runroot", storage / "run", "--storage-driver", "overlay", *arguments]
+    environment = {"TMPDIR": str(temporary), "BUILDAH_ISOLATION": "chroot"}
+    if log is None:
+        return commands.run(argv, environment=environment).stdout
+    commands.run_logged(argv, log, environment=environment)
+    return ""
+
+
+def _storage() -> Path:
+    return cache.root() / "build"
+
+
+def _present() -> set[str]:
+    listed = json.loads(buildah("images", "--json") or "null") or []
+    return {name for image in listed for name in image.get("names") or []}
+
+
+def _around_program(name: str, here: Path) -> Image:
+    program = binaries.path(name)
+    key = cache.digest_of_text((here / name / "Dockerfile").read_text(), program.parent.name)
+    return Image(
+        name=name,
+        dockerfile=here / name / "Dockerfile",
+        context=program.parent,
+        reference=f"{_PREFIX}/{name}:{key}",
+        base=None,
+        large=False,
+    )
+
+
+def _base_reference() -> str:
+    return f"{_PREFIX}/base:{cache.digest_of_text(_SUITE, _BASE_PACKAGES)}"
+
+
+def _make_base() -> None:
+    """Debian with Python, from the package mirror: what the public slim image is to a user's build."""
+    commands.say(f"building the base image (Debian {_SUITE} with Python)")
+    begun = time.monotonic()
+    folder = _storage() / "base"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    tar = folder / "rootfs.tar"
+    bootstrap: list[str | Path] = [
+        host.program("mmdebstrap"),
+        "--variant=minbase",
+        f"--include={_BASE_PACKAGES}",
+        _SUITE,
+        tar,
+    ]
+    commands.run_logged(bootstrap, cache.root() / "logs" / "base.log")
+    path = "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    (folder / "Dockerfile").write_text(f"FROM scratch\nADD rootfs.tar /\nENV PATH={path} LANG=C.UTF-8\n")
+    buildah("bud", "--tag", _base_reference(), folder, log=cache.root() / "logs" / "base-image.log")
+    shutil.rmtree(folder)
+    commands.say(f"built the base image in {time.monotonic() - begun:.0f} s")
+
+
+def _make(image: Image) -> None:
+    commands.say(f"building the {image.name} image" + (" (minutes when torch is new)" if image.large else ""))
+    begun = time.monotonic()
+    arguments: list[str | Path] = ["bud", "--layers", "--pull=false", "--isolation=chroot", "--network=host"]
+    arguments += ["--file", image.dockerfile, "--tag", image.reference]
+    if image.base:
+        arguments += ["--build-arg", f"BASE={image.base}", *_package_index_mounts()]
+    buildah(*arguments, image.context, log=cache.root() / "logs" / f"{image.name}-image.log")
+    commands.say(f"built the {image.name} image in {time.monotonic() - begun:.0f} s")
+
+
+def _forget_older(present: set[str]) -> None:
+    """Untag images that newer ones replace; layers that nothing uses any more go with them."""
+    wanted = {*references().values(), _base_reference()}
+    older = sorted(name for name in present - wanted if name.startswith(f"{_PREFIX}/"))
+    if older:
+        buildah("rmi", *older)
+    buildah("rmi", "--prune")
+
+
+def _package_index_mounts() -> list[str]:
+    """Show a build the host's certificates and pip settings without writing either into an image."""
+    settings = {name: value for name, value in _pip_settings().items() if name in _INDEX_SETTINGS}
+    certificates = _certificates()
+    mounts: list[str] = []
+    if certificates:
+        mounts = ["--volume", f"{certificates.parent}:{certificates.parent}:ro"]
+        settings["cert"] = str(certificates)
+    configuration = _storage() / "pip.conf"
+    lines = ["[global]", "disable-pip-version-check = true"]
+    lines += [f"{name} = {value}" for name, value in sorted(settings.items())]
+    configuration.write_text("\n".join(lines) + "\n")
+    return [*mounts, "--volume", f"{configuration}:/etc/pip.conf:ro"]
+
+
+def _certificates() -> Path | None:
+    """The host's certificate bundle, which may hold a company's own authority."""
+    named = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
+    return Path(named) if named and Path(named).is_file() else None
+
+
+def _pip_settings() -> Mapping[str, str]:
+    """What `pip config list` says on the host: files and PIP_* variables; nothing when there is no pip."""
+    pip = host.find("pip3") or host.find("pip")
+    listed = commands.run([pip, "config", "list"], check=False).stdout if pip else ""
+    settings: dict[str, str] = {}
+    for line in listed.splitlines():
+        name, separator, value = line.partition("=")
+        if separator:
+            settings[name.rpartition(".")[2]] = value.strip("'\"").replace("\\n", "\n    ")
+    return settings

@@ -1,0 +1,91 @@
+"""Bring the node up, look at it, take it down; `cluster.py` and the tests' fixture call it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+from kelong_cluster import binaries, cache, commands, containers, control_plane, host, images, namespaces, node, pki
+
+_TAKEN = "another process is using the test node (a test run, or another `cluster.py`): wait for its end"
+
+
+def up() -> control_plane.Place:
+    """The node, left running: a healthy one gets the newest images, anything else is replaced."""
+    with cache.lock("node", otherwise=_TAKEN):
+        _prepare()
+        place = running()
+        if place is not None:
+            if control_plane.ready(place) and node.ready(place):
+                containers.load(place)
+                return place
+            commands.say("the node is not well: starting it anew")
+        return _start(dies_with_caller=False)
+
+
+@contextlib.contextmanager
+def borrowed() -> Iterator[control_plane.Place]:
+    """A node that ends with the block, and with this process."""
+    with cache.lock("node", otherwise=_TAKEN):
+        found = namespaces.find()
+        if found is not None and not found.dies_with_caller:
+            raise commands.ClusterError(
+                "a node started by `make cluster` is up: end it with `tests/cluster/cluster.py down`, "
+                "or name another cluster's context in KELONG_TEST_CONTEXT"
+            )
+        _prepare()
+        try:
+            yield _start(dies_with_caller=True)
+        finally:
+            _clear()
+
+
+def down() -> None:
+    """End the node and remove what it left, also one that crashed."""
+    with cache.lock("node", otherwise=_TAKEN):
+        _clear()
+
+
+def running() -> control_plane.Place | None:
+    """The living node, well or not."""
+    spaces = namespaces.find()
+    if spaces is None:
+        return None
+    folder = namespaces.run_folder()
+    return control_plane.Place(spaces=spaces, folder=folder, authority=pki.Authority(folder / "pki"))
+
+
+def _prepare() -> None:
+    host.prepare()
+    binaries.ensure()
+    images.ensure()
+
+
+def _start(*, dies_with_caller: bool) -> control_plane.Place:
+    _clear()
+    begun = time.monotonic()
+    folder = namespaces.run_folder()
+    folder.mkdir(parents=True)
+    try:
+        authority = pki.Authority(folder / "pki")
+        authority.create()
+        control_plane.issue(authority)
+        spaces = namespaces.create(dies_with_caller=dies_with_caller)
+        place = control_plane.Place(spaces=spaces, folder=folder, authority=authority)
+        containers.start(place)
+        control_plane.start(place)
+        containers.load(place)
+        node.start(place)
+    except BaseException:
+        _clear()
+        raise
+    commands.say(f"the node is ready after {time.monotonic() - begun:.0f} s")
+    return place
+
+
+def _clear() -> None:
+    spaces = namespaces.find()
+    if spaces is not None:
+        namespaces.destroy(spaces)
+    namespaces.sweep()

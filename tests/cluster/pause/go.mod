@@ -1,0 +1,3 @@
+module kelong.dev/tests/cluster/pause
+
+go 1.24
