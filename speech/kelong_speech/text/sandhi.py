@@ -1,0 +1,251 @@
+"""How tones change in connected speech: the rules of the default profile.
+
+Each rule looks at one phrase (what stands between two marks) and changes tones in place; `RULES` is their order.
+Sources: 现代汉语词典 for neutral tones and 一 and 不, Chao (A Grammar of Spoken Chinese) and Duanmu (The Phonology of
+Standard Chinese) for third tones. The neutral-tone words are PaddleSpeech's (data/NOTICE). Where this differs from
+the original and why is a table in tests/text/test_differences.py.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from kelong_speech.text import lexicon, pinyin, segment
+
+_NUMERALS: Final = frozenset("〇零一二三四五六七八九十百千万亿")
+_UNITS: Final = frozenset("百千万亿")
+_DIGITS: Final = _NUMERALS - _UNITS
+_COUNTING: Final = frozenset("几有两半多各整每做是这那哪数")
+# Said full only when nothing comes before them in the phrase: 啊，真好 against 好啊.
+_PARTICLES: Final = frozenset("吧呢啊呐嘛呀吗哒哟喽啰啦呗嘞耶咯哩哦喔噻")
+# 一 after these points at one of several and counts on: 另一个. After other words it ends a number or a name: 星期一.
+_DETERMINERS: Final = frozenset("这那另每某哪任同前后上下有又再头")
+# 一 before these is the first of a row: 一月, 一号, 一楼.
+_ORDINAL: Final = frozenset("月号级楼审流")
+# 不 after these in a word of three is an ordinary 不: 绝不会; after other verbs it is said in passing: 差不多, 看不懂.
+_BEFORE_FULL_BU: Final = frozenset("绝决并从也都就还又才我你他她它这那更毫永")
+
+
+class _Span(NamedTuple):
+    text: str
+    tag: str
+    start: int
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.text)
+
+
+@dataclass
+class _Phrase:
+    text: str
+    spans: list[_Span]
+    spellings: list[str]
+    tones: list[int]
+    tools: "PieceReader"
+    given: frozenset[int] = field(default=frozenset())
+
+    def set_tone(self, place: int, tone: int) -> None:
+        """Changes a tone, unless the writer has given it in so many words."""
+        if place not in self.given:
+            self.tones[place] = tone
+
+    def char(self, place: int) -> str:
+        return self.text[place] if 0 <= place < len(self.text) else ""
+
+
+@dataclass(frozen=True)
+class PieceReader:
+    """Reads one phrase of normalised text without marks."""
+
+    segmenter: segment.Segmenter
+    reader: pinyin.Reader
+
+    def read(self, text: str, given: Mapping[int, pinyin.Syllable]) -> list[pinyin.Syllable]:
+        """The syllables of a phrase as they are said, one per character.
+
+        `given` holds the readings the writer asked for by place; they are kept as they are, and their neighbours
+        change by them.
+        """
+        words = self.segmenter.words(text)
+        readings = self.reader.read([word.text for word in words])
+        syllables = [syllable for reading in readings for syllable in reading]
+        for place, syllable in given.items():
+            syllables[place] = syllable
+        phrase = _Phrase(
+            text=text,
+            spans=_spans(words),
+            spellings=[syllable.spelling for syllable in syllables],
+            tones=[syllable.tone for syllable in syllables],
+            tools=self,
+            given=frozenset(given),
+        )
+        for rule in RULES:
+            rule(phrase)
+        return [pinyin.Syllable(*said) for said in zip(phrase.spellings, phrase.tones, strict=True)]
+
+
+def _spans(words: Sequence[segment.Word]) -> list[_Span]:
+    """The words with their places; a verb said twice, which the segmenter may cut, is one word."""
+    spans: list[_Span] = []
+    start = 0
+    for word in words:
+        last = spans[-1] if spans else None
+        if last and last.text == word.text and len(word.text) == 1 and last.tag == word.tag == "v":
+            spans[-1] = last._replace(text=last.text + word.text)
+        else:
+            spans.append(_Span(word.text, word.tag, start))
+        start += len(word.text)
+    return spans
+
+
+def _particles(phrase: _Phrase) -> None:
+    """地 and 得 as particles are de: 慢慢地走, 跑得快; not in 得了第一 or at the start."""
+    for span in phrase.spans:
+        adverbial = span.text == "地" and span.tag == "uv"
+        complement = span.text == "得" and span.tag.startswith("u") and phrase.char(span.end) not in ("", "了", "到")
+        if span.start and (adverbial or complement) and span.start not in phrase.given:
+            phrase.spellings[span.start] = "de"
+            phrase.tones[span.start] = 5
+
+
+def _bu(phrase: _Phrase) -> None:
+    """不 rises before a fourth tone and is neutral in passing: 不去, 好不好, 看不懂."""
+    passing = {
+        span.start + 1
+        for span in phrase.spans
+        if len(span.text) == 3 and span.text[1] == "不" and span.text[0] not in _BEFORE_FULL_BU
+    }
+    for place, char in enumerate(phrase.text):
+        if char != "不" or phrase.spellings[place] != "bu":
+            continue
+        between_equals = phrase.char(place - 1) == phrase.char(place + 1) not in ("", "不")
+        if place in passing or between_equals:
+            phrase.set_tone(place, 5)
+        elif phrase.tones[place + 1 : place + 2] == [4]:
+            phrase.set_tone(place, 2)
+
+
+def _yi(phrase: _Phrase) -> None:
+    """一 rises before a fourth tone, falls before the others, is neutral in 看一看, high as a number or name."""
+    for span in phrase.spans:
+        for place in range(span.start, span.end):
+            if phrase.text[place] == "一" and phrase.spellings[place] == "yi":
+                phrase.set_tone(place, _yi_tone(phrase, span, place))
+
+
+def _yi_tone(phrase: _Phrase, span: _Span, place: int) -> int:
+    before, after = phrase.char(place - 1), phrase.char(place + 1)
+    counts = before in _NUMERALS if before else False
+    if not after or before == "第" or (counts and not (after in _UNITS and before not in _DIGITS)):
+        return 1
+    if after in _DIGITS or after in _ORDINAL or (after == "日" and before == "月") or span.text.startswith("一等奖"):
+        return 1
+    if before == after:
+        return 5
+    ends_its_word = place == span.end - 1 and place > span.start
+    if ends_its_word and before not in _DETERMINERS:
+        return 1
+    return 2 if phrase.tones[place + 1] == 4 else 4
+
+
+def _neutral(phrase: _Phrase) -> None:
+    """Particles, suffixes, doubled verbs and kin, and the listed words end in the neutral tone."""
+    for span in phrase.spans:
+        measure = span.text.find("个")
+        counted = phrase.char(span.start + measure - 1)
+        if measure >= 0 and span.text != "个个" and counted and (counted in _COUNTING or counted.isnumeric()):
+            phrase.set_tone(span.start + measure, 5)
+        if len(span.text) == 1:
+            if span.start and span.text in _PARTICLES:
+                phrase.set_tone(span.start, 5)
+        elif len(span.text) == 2 and span.text[0] == span.text[1]:
+            _double(phrase, span)
+        elif _ends_neutral(phrase, span):
+            phrase.set_tone(span.end - 1, 5)
+        else:
+            _listed(phrase, span)
+
+
+def _double(phrase: _Phrase, span: _Span) -> None:
+    """看看, 妈妈; a doubled third-tone verb rises first (想想), kin do not (姐姐). 天天 keeps both tones."""
+    if span.tag not in ("n", "v", "vn", "nr") or span.text in lexicon.words()["full_reduplications"]:
+        return
+    if span.tag.startswith("v") and phrase.tones[span.start] == 3:
+        phrase.set_tone(span.start, 2)
+    phrase.set_tone(span.start + 1, 5)
+
+
+def _ends_neutral(phrase: _Phrase, span: _Span) -> bool:
+    """Whether the last character is a suffix in the neutral tone. A word the dictionary knows, it knows better."""
+    text, last = span.text, span.text[-1]
+    known = phrase.tools.reader.knows(text)
+    lists = lexicon.words()
+    if last == "们":
+        return True
+    if last == "子":
+        if not known:
+            phrase.set_tone(span.end - 1, 3)
+        return not known and span.tag[0] in "nr" and text[-2:] not in lists["full_zi"] | lists["never_neutral_words"]
+    if last in "上下里":
+        return span.tag in ("s", "l", "f") and text not in lists["full_shang_xia_li"]
+    if last in "来去":
+        return text[-2] in "上下进出回过起开"
+    return last in _PARTICLES and not known
+
+
+def _listed(phrase: _Phrase, span: _Span) -> None:
+    lists = lexicon.words()
+    if span.text in lists["not_neutral_inside"]:
+        return
+    end = span.start
+    for half in phrase.tools.segmenter.halves(span.text):
+        end += len(half)
+        if half in lists["neutral_tone_words"]:
+            phrase.set_tone(end - 1, 5)
+    if span.text in lists["neutral_tone_words"]:
+        phrase.set_tone(span.end - 1, 5)
+
+
+def _erhua(phrase: _Phrase) -> None:
+    """The suffix 儿 has no tone of its own: 花儿. In 女儿 and its like it is a syllable as good as any."""
+    full = lexicon.words()["full_er"]
+    for span in phrase.spans:
+        place = span.end - 1
+        whole_syllable = span.text in full or phrase.text[max(place - 1, 0) : place + 1] in full
+        if place > 0 and phrase.text[place] == "儿" and phrase.spellings[place] == "er" and not whole_syllable:
+            phrase.set_tone(place, 5)
+
+
+def _third(phrase: _Phrase) -> None:
+    """Of two third tones the first rises: first inside words, then in pairs of single syllables, then across."""
+    for span in phrase.spans:
+        _third_in_word(phrase, span)
+    run: list[int] = []
+    for span in [*phrase.spans, _Span("", "", len(phrase.text))]:
+        if len(span.text) == 1 and phrase.tones[span.start] == 3:
+            run.append(span.start)
+            continue
+        # From the right, because a word leans on what follows it: 我|很好, 买|好酒.
+        for place in run[-2::-2]:
+            phrase.set_tone(place, 2)
+        run = []
+    for place in range(len(phrase.tones) - 1):
+        if phrase.tones[place] == phrase.tones[place + 1] == 3:
+            phrase.set_tone(place, 2)
+
+
+def _third_in_word(phrase: _Phrase, span: _Span) -> None:
+    """Inside a word pairs are said first: 展览|馆 is 2 2 3, 小|老虎 is 3 2 3."""
+    head = len(phrase.tools.segmenter.halves(span.text)[0]) if len(span.text) == 3 else 2
+    cuts = [span.start, span.start + head] if len(span.text) == 3 else list(range(span.start, span.end, 2))
+    for start, end in zip(cuts, [*cuts[1:], span.end], strict=True):
+        for place in range(start, end - 1):
+            if phrase.tones[place] == phrase.tones[place + 1] == 3:
+                phrase.set_tone(place, 2)
+    for cut in cuts[1:]:
+        if phrase.tones[cut - 1 : cut + 1] == [3, 3]:
+            phrase.set_tone(cut - 1, 2)
+
+
+RULES: Final[tuple[Callable[[_Phrase], None], ...]] = (_particles, _bu, _yi, _neutral, _erhua, _third)
