@@ -24,6 +24,7 @@ import re
 from dataclasses import dataclass
 
 _CHECKPOINT = re.compile(r"checkpoints/(?P<step>\d+)/manifest\.json")
+_CHECKPOINT_FILE = re.compile(r"checkpoints/\d+/(?P<attempt>\d+)/[^/]+")
 _LEASE = re.compile(r"leases/(?P<number>\d+)")
 
 
@@ -155,6 +156,17 @@ def checkpoint_step(voice: Voice, key: str) -> int | None:
     return int(match["step"]) if match else None
 
 
+def checkpoint_attempt(voice: Voice, key: str) -> int | None:
+    """The attempt that wrote a checkpoint's file, None for any other key."""
+    match = _CHECKPOINT_FILE.fullmatch(key.removeprefix(voice.prefix))
+    return int(match["attempt"]) if match else None
+
+
+def auditions(voice: Voice, step: int) -> str:
+    """The key prefix of a step's auditions."""
+    return f"{voice.prefix}auditions/{step}/"
+
+
 def audition(voice: Voice, step: int, name: str) -> str:
     """One audition WAV of a step."""
     return f"{voice.prefix}auditions/{step}/{name}.wav"
@@ -163,6 +175,11 @@ def audition(voice: Voice, step: int, name: str) -> str:
 def audition_report(voice: Voice, step: int) -> str:
     """What was said in the auditions of a step, with which settings; written after the WAVs."""
     return f"{voice.prefix}auditions/{step}/report.json"
+
+
+def below(prefix: str, part: str) -> str:
+    """A folder below a prefix, such as one speaker's part of a dataset; the prefix itself for an empty part."""
+    return _under(_under("", prefix), part)
 
 
 def _under(base: str, prefix: str) -> str:
