@@ -23,7 +23,7 @@ _Search = Callable[[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64], N
 
 
 def log_likelihoods(latent: Tensor, mean: Tensor, log_deviation: Tensor) -> Tensor:
-    """log N(latent frame; prior of phoneme), summed over channels: [B, C, F] and [B, C, T] to [B, F, T]."""
+    """Log N(latent frame; prior of phoneme), summed over channels: [B, C, F] and [B, C, T] to [B, F, T]."""
     precision = torch.exp(-2 * log_deviation)  # [B, C, T]
     constant = (-0.5 * _LOG_2PI - log_deviation - 0.5 * mean**2 * precision).sum(dim=1, keepdim=True)  # [B, 1, T]
     frames = latent.transpose(1, 2)  # [B, F, C]
@@ -82,11 +82,9 @@ def _search_batch(table: Any, phone_counts: Any, frame_counts: Any, durations: A
             # The band that leaves one frame for every phoneme still to come and was reachable so far.
             for phone in range(max(0, phones - frames + frame), min(phones, frame + 1)):
                 stay = best[frame - 1, phone] if phone < frame else -np.inf
-                if phone == 0:
-                    step = 0.0 if frame == 0 else -np.inf
-                else:
-                    step = best[frame - 1, phone - 1]
-                best[frame, phone] += max(stay, step)
+                step = best[frame - 1, phone - 1] if phone > 0 else -np.inf
+                if frame > 0:
+                    best[frame, phone] += max(stay, step)
         phone = phones - 1
         for frame in range(frames - 1, -1, -1):
             durations[item, phone] += 1

@@ -95,7 +95,7 @@ class FrontEndConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Speaker:
-    """One speaker: the name people use, the row of the speaker table, and the usual style vector if the model has one."""
+    """One speaker: the name people use, the row of the speaker table, the usual style vector if the model takes one."""
 
     name: str
     id: int
@@ -138,8 +138,8 @@ class VoiceConfig:
         return codec.dumps(self)
 
 
-# What each preset changes. `tiny` keeps a training step of a demo on two CPU cores short: its flow has no attention over
-# frames, whose cost grows with the square of a clip's length, and its decoder has four narrow stages.
+# What each preset changes. `tiny` keeps the demo's training steps short on two CPU cores: its flow has no attention
+# over frames, whose cost grows with the square of a clip's length, and its decoder has three narrow stages.
 _SIZES: dict[str, dict[str, Any]] = {
     "zh-clap": {},
     "small": {
@@ -166,9 +166,9 @@ _SIZES: dict[str, dict[str, Any]] = {
         "posterior_layers": 4,
         "duration_channels": 64,
         "stochastic_duration_flows": 2,
-        "decoder_channels": 96,
-        "upsample_rates": (8, 8, 4, 2),
-        "upsample_kernels": (16, 16, 8, 4),
+        "decoder_channels": 64,
+        "upsample_rates": (8, 8, 8),
+        "upsample_kernels": (16, 16, 16),
         "resblock_kernels": (3, 7),
         "resblock_dilations": (1, 3),
     },

@@ -2,13 +2,15 @@
 
 Attention with learned relative positions within a window follows Shaw et al. 2018 as Glow-TTS and VITS use it.
 
-B batch, T phonemes, F frames (in `Transformer`: any time axis), C channels, H heads, G speaker channels, W = 2 x window + 1.
+B batch, T phonemes, F frames (in `Transformer`: any time axis), C channels, H heads, G speaker channels,
+W = 2 x window + 1.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -83,7 +85,7 @@ class FeedForward(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """[B, C, F] to [B, C, F]."""
         inner = functional.dropout(functional.relu(self.conv_1(x * mask)), self.dropout, self.training)
-        return self.conv_2(inner * mask) * mask
+        return torch.as_tensor(self.conv_2(inner * mask) * mask)
 
 
 class Transformer(nn.Module):
@@ -130,7 +132,7 @@ class TextBatch:
 
     def to(self, device: torch.device) -> TextBatch:
         """The same batch on another device."""
-        moved = {
+        moved: dict[str, Any] = {
             name: None if value is None else value.to(device, non_blocking=True) for name, value in vars(self).items()
         }
         return TextBatch(**moved)

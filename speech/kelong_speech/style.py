@@ -1,7 +1,7 @@
 """The style path: a CLAP vector is squeezed through a small residual net and a codebook per head.
 
-The codebook follows van den Oord et al. 2017 with exponential moving averages (Razavi et al. 2019): its rows are buffers
-that follow the batch in training mode only. Tensor names are those of the original's files.
+The codebook follows van den Oord et al. 2017 with exponential moving averages (Razavi et al. 2019): its rows are
+buffers that follow the batch in training mode only. Tensor names are those of the original's files.
 
 B batch, C style channels, H heads, K codes per head, D channels per head.
 """

@@ -1,0 +1,156 @@
+"""Model sources: an address in an order becomes a local folder. Called by the trainer and the server.
+
+hub:ORG/NAME@REV     a repository of the model hub, at a revision
+store:PREFIX         a folder under models/ of the store, shared by all namespaces
+store:./PREFIX       a folder under models/<namespace>/ of the store
+path:/…              a folder of this machine
+none                 nothing
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import pathlib
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+
+import httpx
+import huggingface_hub
+import huggingface_hub.errors
+from kelong_contract import layout, orders
+from kelong_contract import store as stores
+
+HUB_TRIES = 3
+HUB_PAUSE_S = 5.0
+# Weights in forms that nothing here reads.
+_FOREIGN_FORMS = ("*.msgpack", "*.h5", "*.ot", "*.tflite", "*.onnx", "onnx/*", "flax_*", "tf_*")
+_PICKLED_FORMS = ("pytorch_model*.bin",)
+
+
+class ModelSourceUnavailable(Exception):
+    """A model source that gives no folder; the message names it and says what to do."""
+
+    def __init__(self, address: str, why: str) -> None:
+        super().__init__(f"The model source '{address}' is not available: {why}.")
+        self.address = address
+
+
+@dataclass(frozen=True)
+class _Hub:
+    repository: str
+    revision: str
+
+
+def identity(address: str, namespace: str, store: stores.Store) -> str:
+    """What a cache key must hold of a source, found without fetching it; raises ModelSourceUnavailable.
+
+    A hub source is its address: name a commit to be sure that it never changes. A folder is the digest of its listing.
+    """
+    kind, rest = _parts(address)
+    if kind == "store":
+        return f"store:{_listing(address, layout.model_source(namespace, rest), store)[1]}"
+    if kind == "path":
+        return f"path:{_digest_folder(_folder(address, rest))}"
+    return address
+
+
+def resolve(address: str, namespace: str, store: stores.Store, cache_dir: pathlib.Path) -> pathlib.Path | None:
+    """The local folder of a source, fetched into `cache_dir` if need be; None for `none`.
+
+    Raises ModelSourceUnavailable. A folder is fetched once: an interrupted download leaves nothing behind that
+    would be taken for the whole.
+    """
+    kind, rest = _parts(address)
+    if kind == "none":
+        return None
+    if kind == "path":
+        return _folder(address, rest)
+    if kind == "store":
+        return _fetch(address, layout.model_source(namespace, rest), store, cache_dir)
+    repository, _, revision = rest.partition("@")
+    return _download(address, _Hub(repository, revision), cache_dir / "hub")
+
+
+def _parts(address: str) -> tuple[str, str]:
+    if not orders.is_source(address):
+        raise ModelSourceUnavailable(address, "expected hub:ORG/NAME@REV, store:PREFIX, path:/FOLDER or none")
+    kind, _, rest = address.partition(":")
+    if kind == "bundled":
+        raise ModelSourceUnavailable(address, "nothing of this kind is bundled; name a hub:, store: or path: source")
+    return kind, rest
+
+
+def _folder(address: str, path: str) -> pathlib.Path:
+    folder = pathlib.Path(path)
+    if not folder.is_dir():
+        raise ModelSourceUnavailable(address, f"there is no folder {path}; mount it or name another source")
+    return folder
+
+
+def _digest_folder(folder: pathlib.Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            status = path.stat()
+            name = path.relative_to(folder).as_posix()
+            digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _listing(address: str, prefix: str, store: stores.Store) -> tuple[list[stores.StoredObject], str]:
+    found = [item for item in store.list(prefix) if not item.key.endswith("/")]
+    if not found:
+        raise ModelSourceUnavailable(
+            address, f"nothing lies under {prefix} in the store; upload the model's files there"
+        )
+    return found, stores.digest_listing(iter(found))
+
+
+def _fetch(address: str, prefix: str, store: stores.Store, cache_dir: pathlib.Path) -> pathlib.Path:
+    found, digest = _listing(address, prefix, store)
+    folder = cache_dir / f"store-{digest[:32]}"
+    if folder.is_dir():
+        return folder
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    staged = pathlib.Path(tempfile.mkdtemp(prefix="fetching-", dir=cache_dir))
+    try:
+        for item in found:
+            store.get_file(item.key, staged / item.key.removeprefix(prefix))
+        staged.chmod(0o755)
+        with contextlib.suppress(FileExistsError):  # somebody else fetched the same meanwhile
+            staged.rename(folder)
+    except stores.NoSuchObject as error:
+        raise ModelSourceUnavailable(address, f"it changed while it was fetched ({error})") from None
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+    return folder
+
+
+def _download(address: str, hub: _Hub, cache_dir: pathlib.Path) -> pathlib.Path:
+    """Safetensors where the repository has them; connection errors are tried again a few times."""
+    for attempt in range(1, HUB_TRIES + 1):
+        try:
+            names = huggingface_hub.HfApi().list_repo_files(hub.repository, revision=hub.revision)
+            safe = any(name.endswith(".safetensors") for name in names)
+            folder = huggingface_hub.snapshot_download(
+                hub.repository,
+                revision=hub.revision,
+                cache_dir=cache_dir,
+                ignore_patterns=[*_FOREIGN_FORMS, *(_PICKLED_FORMS if safe else ())],
+            )
+            return pathlib.Path(folder)
+        except huggingface_hub.errors.RevisionNotFoundError:
+            raise ModelSourceUnavailable(address, f"{hub.repository} has no revision '{hub.revision}'") from None
+        except huggingface_hub.errors.RepositoryNotFoundError:
+            why = "the hub has no such repository, or it asks for a token (set HF_TOKEN)"
+            raise ModelSourceUnavailable(address, why) from None
+        except (huggingface_hub.errors.HfHubHTTPError, httpx.HTTPError, OSError) as error:
+            if attempt == HUB_TRIES:
+                first = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+                why = f"the hub cannot be reached ({first}); copy the model into the store and name it as store:PREFIX"
+                raise ModelSourceUnavailable(address, why) from None
+            time.sleep(HUB_PAUSE_S * attempt)
+    raise AssertionError("unreachable: the last try returns or raises")
