@@ -25,6 +25,7 @@ from dataclasses import dataclass
 
 _CHECKPOINT = re.compile(r"checkpoints/(?P<step>\d+)/manifest\.json")
 _CHECKPOINT_FILE = re.compile(r"checkpoints/\d+/(?P<attempt>\d+)/[^/]+")
+_AUDITION_REPORT = re.compile(r"auditions/(?P<step>\d+)/report\.json")
 _LEASE = re.compile(r"leases/(?P<number>\d+)")
 
 
@@ -164,17 +165,28 @@ def checkpoint_attempt(voice: Voice, key: str) -> int | None:
 
 def auditions(voice: Voice, step: int) -> str:
     """The key prefix of a step's auditions."""
-    return f"{voice.prefix}auditions/{step}/"
+    return f"{all_auditions(voice)}{step}/"
+
+
+def all_auditions(voice: Voice) -> str:
+    """The key prefix of every step's auditions."""
+    return f"{voice.prefix}auditions/"
 
 
 def audition(voice: Voice, step: int, name: str) -> str:
     """One audition WAV of a step."""
-    return f"{voice.prefix}auditions/{step}/{name}.wav"
+    return f"{auditions(voice, step)}{name}.wav"
 
 
 def audition_report(voice: Voice, step: int) -> str:
     """What was said in the auditions of a step, with which settings; written after the WAVs."""
-    return f"{voice.prefix}auditions/{step}/report.json"
+    return f"{auditions(voice, step)}report.json"
+
+
+def audition_step(voice: Voice, key: str) -> int | None:
+    """The step of an audition report's key, None for any other key."""
+    match = _AUDITION_REPORT.fullmatch(key.removeprefix(voice.prefix))
+    return int(match["step"]) if match else None
 
 
 def below(prefix: str, part: str) -> str:

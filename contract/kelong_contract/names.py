@@ -11,6 +11,7 @@ SYNTHESIS_JOBS = "synthesisjobs"
 # Labels on everything the operator creates.
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGED_BY = "kelong"
+LABEL_JOB_NAME = "batch.kubernetes.io/job-name"  # set by the Job controller
 LABEL_COMPONENT = "app.kubernetes.io/component"
 LABEL_KIND = f"{GROUP}/kind"
 LABEL_OWNER = f"{GROUP}/owner"
@@ -23,6 +24,7 @@ COMPONENT_BATCH = "batch"
 ANNOTATION_ORDER_DIGEST = f"{GROUP}/order-digest"
 ANNOTATION_APPLIED_HASH = f"{GROUP}/applied-hash"
 ANNOTATION_STEP = f"{GROUP}/step"
+ANNOTATION_MANIFEST = f"{GROUP}/manifest-sha256"
 ANNOTATION_GENERATION = f"{GROUP}/generation"
 ANNOTATION_LISTING_DIGEST = f"{GROUP}/listing-digest"
 
@@ -42,6 +44,8 @@ ENV_WORK_DIR = "KELONG_WORK_DIR"
 ENV_THREADS = "KELONG_THREADS"
 ENV_METRICS_PORT = "KELONG_METRICS_PORT"
 ENV_POD_NAME = "KELONG_POD_NAME"
+ENV_POD_NAMESPACE = "KELONG_POD_NAMESPACE"  # the operator's own namespace, where its Lease is
+ENV_OPERATOR_CONFIG = "KELONG_OPERATOR_CONFIG"
 ENV_SERVING_ORDER = "KELONG_SERVING_ORDER"  # the ServingOrder itself, as JSON
 
 # Keys inside the store's Secret (chart value store.secretName).
@@ -55,6 +59,7 @@ PORT_HEALTH = 8081
 # Where an order lies in the pod that carries it out.
 ORDER_MOUNT = "/etc/kelong/order"
 ORDER_FILE = "order.json"
+INPUT_MOUNT = "/etc/kelong/input"
 DATASET_MOUNT = "/recordings"
 WORK_MOUNT = "/work"
 

@@ -89,7 +89,8 @@ class Intervals:
     """How often the operator looks, in seconds.
 
     `training_seconds`: at a voice in training (its store, its pods). `progress_seconds`: the least time between two
-    writes of numbers that move all the time. `resync_seconds`: at everything else, and at the recordings after bad data.
+    writes of numbers that move all the time. `resync_seconds`: at everything else, also at the recordings after bad
+    data.
     `retry_seconds`: at what waits for something missing (a store, a step, a voice).
     """
 
@@ -201,7 +202,8 @@ def _preset_faults(name: str, preset: Preset) -> list[str]:
     if name not in PRESETS:
         return [f"presets.{name} is not a preset of this version, which knows {', '.join(PRESETS)}"]
     faults = [
-        f"presets.{name}.sources.{key} is '{address}', expected hub:ORG/NAME@REV, store:PREFIX, path:/…, bundled or none"
+        f"presets.{name}.sources.{key} is '{address}', expected hub:ORG/NAME@REV, store:PREFIX, path:/…, "
+        "bundled or none"
         for key, address in codec.encode(preset.sources, codec.camel_case).items()
         if not orders.is_source(address)
     ]

@@ -1,0 +1,443 @@
+"""VoiceModel and SynthesisJob as frozen dataclasses, in the API server's own shape (camelCase there, snake_case here).
+
+`crds/*.yaml` is the schema of record: defaults, limits and descriptions are there, and a test compares the fields of
+both. Reading is open-ended (`kelong_contract.codec`), so that a newer schema does not stop an older operator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from kelong_contract import codec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """CPU, memory and ephemeral storage of a pod."""
+
+    requests: dict[str, Any] = field(default_factory=dict)
+    limits: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gpu:
+    """The GPUs of a pod. `count` None means the default of its kind."""
+
+    resource_name: str = "nvidia.com/gpu"
+    count: int | None = None
+    product: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toleration:
+    """A taint that a pod tolerates."""
+
+    key: str | None = None
+    operator: Literal["Equal", "Exists"] = "Equal"
+    value: str | None = None
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    toleration_seconds: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """The nodes and devices a pod may use."""
+
+    gpu: Gpu = field(default_factory=Gpu)
+    node_selector: dict[str, str] = field(default_factory=dict)
+    tolerations: tuple[Toleration, ...] = ()
+    runtime_class_name: str | None = None
+    priority_class_name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speaker:
+    """Somebody in the recordings."""
+
+    name: str
+    prefix: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class S3Source:
+    """Recordings in a bucket."""
+
+    prefix: str
+    endpoint: str | None = None
+    bucket: str | None = None
+    secret_name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolumeSource:
+    """Recordings in a volume."""
+
+    claim_name: str
+    sub_path: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where the recordings are: the member that `type` names."""
+
+    type: Literal["S3", "PersistentVolumeClaim"]
+    s3: S3Source | None = None
+    persistent_volume_claim: VolumeSource | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """The recordings."""
+
+    source: Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSources:
+    """Where models come from; None means the preset's default."""
+
+    recogniser: str | None = None
+    text_encoder: str | None = None
+    style: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """The network, and the encoders it stands on."""
+
+    preset: Literal["zh-clap", "tiny"] = "zh-clap"
+    sources: ModelSources = field(default_factory=ModelSources)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retention:
+    """Which steps stay in the store."""
+
+    keep_last: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointRule:
+    """When checkpoints are made, and which stay."""
+
+    interval_steps: int = 1000
+    retention: Retention = field(default_factory=Retention)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How long, how, and where to train."""
+
+    max_steps: int = 20000
+    checkpoint: CheckpointRule = field(default_factory=CheckpointRule)
+    batch_frames: int | None = None
+    learning_rate: str = "0.0002"
+    seed: int = 42
+    precision: Literal["FP32", "BF16"] = "FP32"
+    profile: Literal["fixed", "as-original"] = "fixed"
+    termination_grace_period_seconds: int = 120
+    backoff_limit: int = 3
+    resources: Resources = field(default_factory=Resources)
+    placement: Placement = field(default_factory=Placement)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditionText:
+    """A sentence that every checkpoint is heard saying."""
+
+    name: str
+    text: str
+    speaker: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audition:
+    """What every checkpoint is heard saying."""
+
+    texts: tuple[AuditionText, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """The speech servers of the promoted step."""
+
+    replicas: int = 1
+    resources: Resources = field(default_factory=Resources)
+    placement: Placement = field(default_factory=Placement)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoiceModelSpec:
+    """What is wished for."""
+
+    speakers: tuple[Speaker, ...]
+    dataset: Dataset
+    suspend: bool = False
+    language: Literal["zh"] = "zh"
+    model: Model = field(default_factory=Model)
+    training: Training = field(default_factory=Training)
+    audition: Audition = field(default_factory=Audition)
+    promoted_step: int | None = None
+    serving: Serving = field(default_factory=Serving)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """Where one thing stands, and why. Times are RFC 3339."""
+
+    type: str
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str
+    last_transition_time: str
+    observed_generation: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeakerStatus:
+    """What a speaker brings, and the id they were given."""
+
+    name: str
+    id: int
+    clips: int
+    duration_seconds: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DroppedStatus:
+    """What is not trained on, by reason."""
+
+    reason: str
+    count: int
+    duration_seconds: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RejectedRecording:
+    """A whole recording that could not be used."""
+
+    recording: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetStatus:
+    """What the recordings became."""
+
+    digest: str
+    recordings: int
+    clips: int
+    duration_seconds: int
+    kept_seconds: int
+    speakers: tuple[SpeakerStatus, ...] = ()
+    dropped: tuple[DroppedStatus, ...] = ()
+    rejected_recordings: tuple[RejectedRecording, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingStatus:
+    """Where training is. `attempt` counts Jobs (the store's attempts count trainer processes)."""
+
+    attempt: int | None = None
+    job_name: str | None = None
+    stage: str | None = None
+    start_time: str | None = None
+    completion_time: str | None = None
+    current_step: int | None = None
+    steps_per_second: str | None = None
+    estimated_remaining_seconds: int | None = None
+    last_progress_time: str | None = None
+    node_name: str | None = None
+    device: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointStatus:
+    """A step that can be promoted."""
+
+    step: int
+    attempt: int
+    created_at: str
+    manifest_sha256: str
+    size_bytes: int
+    audition_prefix: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingStatus:
+    """The speech servers. `step` is what was last rolled out, `previous_step` what served before."""
+
+    replicas: int
+    ready_replicas: int
+    updated_replicas: int
+    selector: str
+    step: int | None = None
+    previous_step: int | None = None
+    manifest_sha256: str | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoiceModelStatus:
+    """What is. `promoted_step` is the step that really serves."""
+
+    observed_generation: int | None = None
+    conditions: tuple[Condition, ...] = ()
+    dataset: DatasetStatus | None = None
+    training: TrainingStatus = field(default_factory=TrainingStatus)
+    checkpoints: tuple[CheckpointStatus, ...] = ()
+    checkpoints_total: int | None = None
+    latest_step: int | None = None
+    promoted_step: int | None = None
+    serving: ServingStatus | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoiceModelRef:
+    """A VoiceModel of the same namespace."""
+
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class InlineItem:
+    """A sentence written into the resource."""
+
+    id: str
+    text: str
+    speaker: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class InlineInput:
+    """Sentences written into the resource."""
+
+    items: tuple[InlineItem, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigMapInput:
+    """Sentences in a ConfigMap."""
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class S3Input:
+    """Sentences in an object of the store."""
+
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesisInput:
+    """The sentences: the member that `type` names."""
+
+    type: Literal["Inline", "ConfigMap", "S3"]
+    format: Literal["Text", "JSONL"] = "Text"
+    inline: InlineInput | None = None
+    config_map: ConfigMapInput | None = None
+    s3: S3Input | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """Where the files go."""
+
+    prefix: str
+    format: Literal["WAV", "FLAC", "MP3"] = "WAV"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Synthesis:
+    """How to speak, as decimal strings."""
+
+    length: str = "1.0"
+    sdp_ratio: str = "0.2"
+    noise: str = "0.6"
+    noise_w: str = "0.8"
+    seed: int = 0
+    speaker: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesisJobSpec:
+    """What is to be said."""
+
+    voice_model_ref: VoiceModelRef
+    input: SynthesisInput
+    output: Output
+    suspend: bool = False
+    step: int | None = None
+    synthesis: Synthesis = field(default_factory=Synthesis)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """The voice and the step that speak, fixed when the work starts."""
+
+    uid: str
+    step: int
+    manifest_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemCounts:
+    """How many sentences."""
+
+    total: int
+    succeeded: int
+    failed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedItemStatus:
+    """A sentence that could not be said."""
+
+    id: str
+    line: int
+    reason: str
+    message: str
+    position: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesisJobStatus:
+    """What is."""
+
+    observed_generation: int | None = None
+    conditions: tuple[Condition, ...] = ()
+    resolved: Resolved | None = None
+    job_name: str | None = None
+    start_time: str | None = None
+    completion_time: str | None = None
+    items: ItemCounts | None = None
+    progress: str | None = None
+    audio_seconds: int | None = None
+    failed_items: tuple[FailedItemStatus, ...] = ()
+    output_prefix: str | None = None
+    manifest_key: str | None = None
+
+
+def voice_model_spec(document: Any) -> VoiceModelSpec:
+    """A VoiceModel's spec as the API server gives it; raises codec.Malformed."""
+    return codec.decode(VoiceModelSpec, document, "the VoiceModel's spec", codec.camel_case, open_ended=True)
+
+
+def voice_model_status(document: Any) -> VoiceModelStatus:
+    """A VoiceModel's status as the API server gives it; raises codec.Malformed."""
+    return codec.decode(VoiceModelStatus, document or {}, "the VoiceModel's status", codec.camel_case, open_ended=True)
+
+
+def synthesis_job_spec(document: Any) -> SynthesisJobSpec:
+    """A SynthesisJob's spec as the API server gives it; raises codec.Malformed."""
+    return codec.decode(SynthesisJobSpec, document, "the SynthesisJob's spec", codec.camel_case, open_ended=True)
+
+
+def synthesis_job_status(document: Any) -> SynthesisJobStatus:
+    """A SynthesisJob's status as the API server gives it; raises codec.Malformed."""
+    what = "the SynthesisJob's status"
+    return codec.decode(SynthesisJobStatus, document or {}, what, codec.camel_case, open_ended=True)
