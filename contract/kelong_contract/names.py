@@ -47,6 +47,7 @@ ENV_POD_NAME = "KELONG_POD_NAME"
 ENV_POD_NAMESPACE = "KELONG_POD_NAMESPACE"  # the operator's own namespace, where its Lease is
 ENV_OPERATOR_CONFIG = "KELONG_OPERATOR_CONFIG"
 ENV_SERVING_ORDER = "KELONG_SERVING_ORDER"  # the ServingOrder itself, as JSON
+ENV_SERVER_PORT = "KELONG_SERVER_PORT"
 
 # Keys inside the store's Secret (chart value store.secretName).
 SECRET_ACCESS_KEY = "accessKey"
