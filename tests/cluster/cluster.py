@@ -46,8 +46,7 @@ def build_binaries(_: list[str]) -> int:
 def build_images(_: list[str]) -> int:
     """Build the images that the cache lacks, and print their names."""
     host.prepare()
-    images.ensure()
-    for name, reference in images.references().items():
+    for name, reference in images.ensure().items():
         print(f"{name}\t{reference}")
     return 0
 

@@ -16,9 +16,9 @@ SOCKET = "/run/containerd/containerd.sock"  # in the node's own /run
 _STAND_IN_FROM_BYTES = 1 << 20
 
 
-def start(place: control_plane.Place) -> None:
+def start(place: control_plane.Place, pause_image: str) -> None:
     """Start containerd without what a node that was killed left in its records."""
-    _configure(place)
+    _configure(place, pause_image)
     _launch(place)
     left = _ctr(place, "containers", "list", "--quiet").split()
     if left:
@@ -28,18 +28,17 @@ def start(place: control_plane.Place) -> None:
         _launch(place)
 
 
-def load(place: control_plane.Place) -> None:
-    """Import the images that containerd lacks, and drop older ones of the same names."""
-    wanted = images.references()
+def load(place: control_plane.Place, wanted: set[str]) -> None:
+    """Import the images that containerd lacks, and drop older ones."""
     present = set(_ctr(place, "images", "list", "--quiet").split())
-    missing = [reference for reference in wanted.values() if reference not in present]
+    missing = [reference for reference in sorted(wanted) if reference not in present]
     if missing:
         commands.say(f"loading {len(missing)} images into the node")
         begun = time.monotonic()
         _import(place, missing)
         commands.say(f"loaded them in {time.monotonic() - begun:.0f} s")
     older = [
-        name for name in present if name.startswith("localhost/kelong/") and name not in wanted.values()
+        name for name in present if name.startswith("localhost/kelong/") and name not in wanted
     ]  # fmt: skip
     if older:
         _ctr(place, "images", "delete", "--sync", *older)
@@ -99,7 +98,7 @@ def _disk() -> Path:
     return cache.root() / "node" / "containerd"
 
 
-def _configure(place: control_plane.Place) -> None:
+def _configure(place: control_plane.Place, pause_image: str) -> None:
     """Write containerd's settings and its pod network."""
     network = place.folder / "cni"
     network.mkdir(exist_ok=True)
@@ -123,7 +122,7 @@ address = "{SOCKET}"
 [plugins."io.containerd.internal.v1.opt"]
 path = "{place.folder / "opt"}"
 [{cri}]
-sandbox_image = "{images.references()["pause"]}"
+sandbox_image = "{pause_image}"
 restrict_oom_score_adj = true
 [{cri}.cni]
 bin_dir = "{host.cni_folder()}"

@@ -81,13 +81,13 @@ class Cluster:
                 process.terminate()
 
 
-def of_node(place: control_plane.Place) -> Cluster:
+def of_node(place: control_plane.Place, references: dict[str, str]) -> Cluster:
     """The built-in node's handle."""
     enter, kubeconfig = place.spaces.enter_network, str(place.admin_kubeconfig)
     return Cluster(
         kubectl_argv=(*enter, str(binaries.path("kubectl")), "--kubeconfig", kubeconfig),
         helm_argv=(*enter, str(binaries.path("helm")), "--kubeconfig", kubeconfig),
-        images=images.references(),
+        images=references,
         gpu_resource=node.GPU_RESOURCE,
         gpu_product=node.GPU_PRODUCT,
         spaces=place.spaces,

@@ -46,19 +46,12 @@ class Image:
     large: bool
 
 
-def references() -> dict[str, str]:
-    """The reference of each image as it would be built now: operator, trainer, inference, minio, pause."""
-    return {image.name: image.reference for image in images()}
-
-
-def images() -> list[Image]:
-    """Every image, in the order to build them."""
-    here, repository = cache.cluster_folder(), cache.repository()
-    base = _base_reference()
+def described(repository: Path) -> list[Image]:
+    """Every image as a checkout's files would make it, in the order to build them."""
+    here, base = cache.cluster_folder(), _base_reference()
     found = [_around_program("pause", here), _around_program("minio", here)]
-    for name, folders in _PROGRAMS.items():
-        inputs = [f"{name}/Dockerfile", ".dockerignore", *_LOCKS[name], *folders]
-        key = cache.digest_of_files([repository / path for path in inputs], repository)
+    for name in _PROGRAMS:
+        key = cache.digest_of_files([repository / path for path in _inputs(name)], repository)
         found.append(
             Image(
                 name=name,
@@ -72,14 +65,16 @@ def images() -> list[Image]:
     return found
 
 
-def ensure() -> None:
-    """Build the images that the build storage lacks, and drop older ones of the same name."""
+def ensure() -> dict[str, str]:
+    """Build the images that the build storage lacks, drop older ones, and return each one's reference by its name."""
     with cache.lock("images"):
         shutil.rmtree(_storage() / "run", ignore_errors=True)  # a crashed build's notes about mounts that are gone
+        wanted = described(_snapshot())
+        references = {image.name: image.reference for image in wanted}
         present = _present()
-        missing = [image for image in images() if image.reference not in present]
+        missing = [image for image in wanted if image.reference not in present]
         if not missing:
-            return
+            return references
         if any(image.large for image in missing):
             first = not any(f"{_PREFIX}/{name}:" in reference for reference in present for name in _PROGRAMS)
             cache.need_free_disk(_FIRST_BUILD_GIB if first else _REBUILD_GIB, "building the images")
@@ -88,7 +83,8 @@ def ensure() -> None:
             _make_base()
         for image in missing:
             _make(image)
-        _forget_older(present)
+        _forget_older(present - {*references.values(), _base_reference()})
+        return references
 
 
 def push(references_wanted: list[str], layout: Path) -> None:
@@ -110,6 +106,24 @@ def buildah(*arguments: str | Path, log: Path | None = None) -> str:
         return commands.run(argv, environment=environment).stdout
     commands.run_logged(argv, log, environment=environment)
     return ""
+
+
+def _inputs(program: str) -> list[str]:
+    return [f"{program}/Dockerfile", ".dockerignore", *_LOCKS[program], *_PROGRAMS[program]]
+
+
+def _snapshot() -> Path:
+    """A copy of all inputs, so that an edit during a build cannot come under the name of what was there before."""
+    copy, repository = _storage() / "context", cache.repository()
+    shutil.rmtree(copy, ignore_errors=True)
+    for path in sorted({path for program in _PROGRAMS for path in _inputs(program)}):
+        source, target = repository / path, copy / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, target)
+    return copy
 
 
 def _storage() -> Path:
@@ -172,12 +186,10 @@ def _make(image: Image) -> None:
     commands.say(f"built the {image.name} image in {time.monotonic() - begun:.0f} s")
 
 
-def _forget_older(present: set[str]) -> None:
+def _forget_older(replaced: set[str]) -> None:
     """Untag images that newer ones replace; layers that nothing uses any more go with them."""
-    wanted = {*references().values(), _base_reference()}
-    older = sorted(name for name in present - wanted if name.startswith(f"{_PREFIX}/"))
-    if older:
-        buildah("rmi", *older)
+    if replaced:
+        buildah("rmi", *sorted(replaced))
     buildah("rmi", "--prune")
 
 

@@ -5,27 +5,36 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from kelong_cluster import binaries, cache, commands, containers, control_plane, host, images, namespaces, node, pki
 
 _TAKEN = "another process is using the test node (a test run, or another `cluster.py`): wait for its end"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Lent:
+    """A node and the references of the images it holds, by name."""
+
+    place: control_plane.Place
+    images: dict[str, str]
+
+
 def up() -> control_plane.Place:
     """The node, left running: a healthy one gets the newest images, anything else is replaced."""
     with cache.lock("node", otherwise=_TAKEN):
-        _prepare()
+        references = _prepare()
         place = running()
         if place is not None:
             if control_plane.ready(place) and node.ready(place):
-                containers.load(place)
+                containers.load(place, set(references.values()))
                 return place
             commands.say("the node is not well: starting it anew")
-        return _start(dies_with_caller=False)
+        return _start(references, dies_with_caller=False)
 
 
 @contextlib.contextmanager
-def borrowed() -> Iterator[control_plane.Place]:
+def borrowed() -> Iterator[Lent]:
     """A node that ends with the block, and with this process."""
     with cache.lock("node", otherwise=_TAKEN):
         found = namespaces.find()
@@ -34,9 +43,9 @@ def borrowed() -> Iterator[control_plane.Place]:
                 "a node started by `make cluster` is up: end it with `tests/cluster/cluster.py down`, "
                 "or name another cluster's context in KELONG_TEST_CONTEXT"
             )
-        _prepare()
+        references = _prepare()
         try:
-            yield _start(dies_with_caller=True)
+            yield Lent(place=_start(references, dies_with_caller=True), images=references)
         finally:
             _clear()
 
@@ -56,13 +65,13 @@ def running() -> control_plane.Place | None:
     return control_plane.Place(spaces=spaces, folder=folder, authority=pki.Authority(folder / "pki"))
 
 
-def _prepare() -> None:
+def _prepare() -> dict[str, str]:
     host.prepare()
     binaries.ensure()
-    images.ensure()
+    return images.ensure()
 
 
-def _start(*, dies_with_caller: bool) -> control_plane.Place:
+def _start(references: dict[str, str], *, dies_with_caller: bool) -> control_plane.Place:
     _clear()
     begun = time.monotonic()
     folder = namespaces.run_folder()
@@ -73,9 +82,9 @@ def _start(*, dies_with_caller: bool) -> control_plane.Place:
         control_plane.issue(authority)
         spaces = namespaces.create(dies_with_caller=dies_with_caller)
         place = control_plane.Place(spaces=spaces, folder=folder, authority=authority)
-        containers.start(place)
+        containers.start(place, references["pause"])
         control_plane.start(place)
-        containers.load(place)
+        containers.load(place, set(references.values()))
         node.start(place)
     except BaseException:
         _clear()

@@ -1,0 +1,78 @@
+"""Kelong on a cluster: installed by its chart with the try-out MinIO, as the README says. Tests and `make cluster` use it."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from kelong_contract import store
+
+from kelong_cluster import cache
+from kelong_cluster.handle import Cluster
+
+RELEASE = "kelong"
+NAMESPACE = "kelong-system"
+BUCKET = "kelong"
+SECRET = "kelong-store"
+SMALL: Mapping[str, Any] = {
+    "training": {
+        "gpuCount": 1,
+        "resources": {
+            "requests": {"cpu": "200m", "memory": "1Gi", "ephemeral-storage": "500Mi"},
+            "limits": {"cpu": "1", "memory": "4Gi", "ephemeral-storage": "5Gi"},
+        },
+    },
+    "serving": {
+        "gpuCount": 0,
+        "resources": {
+            "requests": {"cpu": "100m", "memory": "600Mi", "ephemeral-storage": "200Mi"},
+            "limits": {"cpu": "1", "memory": "3Gi", "ephemeral-storage": "2Gi"},
+        },
+    },
+}
+
+
+def install(cluster: Cluster, namespaces: tuple[str, ...] = ("default",)) -> None:
+    """Install or upgrade Kelong, for VoiceModels in the given namespaces; all of them under Pod Security restricted."""
+    for namespace in {NAMESPACE, *namespaces}:
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}})
+    values = {
+        "images": {name: cluster.images[name] for name in ("operator", "trainer", "inference")},
+        "minio": {"enabled": True, "image": cluster.images["minio"], "secretNamespaces": list(namespaces)},
+        "presets": {"tiny": dict(SMALL)},
+        "intervals": {"trainingSeconds": 3, "progressSeconds": 3, "resyncSeconds": 30, "retrySeconds": 3},
+        "allowCpuOnGpuNodes": True,
+    }
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(values, file)
+        file.flush()
+        chart = cache.repository() / "charts" / "kelong"
+        where = ("--namespace", NAMESPACE, "--values", file.name)
+        cluster.helm("upgrade", "--install", RELEASE, str(chart), *where, "--wait", "--timeout", "5m")
+
+
+@contextlib.contextmanager
+def open_store(cluster: Cluster) -> Iterator[store.BucketStore]:
+    """The installation's store, reached from here with the keys of its Secret."""
+    secret = cluster.get("--namespace", NAMESPACE, "secret", SECRET)
+    keys = {name: base64.b64decode(value).decode() for name, value in secret["data"].items()}
+    with cluster.forward(NAMESPACE, f"service/{RELEASE}-minio", 9000) as address:
+        yield store.open_bucket(
+            endpoint=f"http://{address}",
+            bucket=BUCKET,
+            access_key=keys["accessKey"],
+            secret_key=keys["secretKey"],
+        )
+
+
+def upload(opened: store.Store, folder: Path, prefix: str) -> None:
+    """Upload a folder's files below a key prefix."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            opened.put_file(prefix + path.relative_to(folder).as_posix(), path)
