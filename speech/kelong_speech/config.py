@@ -13,6 +13,7 @@ from kelong_contract import codec
 
 SYMBOLS = 118  # the original's 112 and sp1 sp2 sp3 sp4 br1 br2
 LEGACY_SYMBOLS = 112
+FRONT_END_VERSION = 1  # raised when the front end starts to read texts otherwise than the voices so far were taught
 
 
 class ConfigError(ValueError):
@@ -89,8 +90,8 @@ class ModelConfig:
 class FrontEndConfig:
     """Which rules made the phonemes this voice was trained on; text must be analysed by the same."""
 
-    profile: str = "fixed"
-    version: int = 1
+    profile: Literal["fixed", "as-original"] = "fixed"
+    version: int = FRONT_END_VERSION
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,6 +242,10 @@ def _faults(config: VoiceConfig) -> list[str]:
         found.append(f"latent_channels {model.latent_channels} must be even: each coupling moves one half")
     if model.flow_encoder not in ("transformer", "wavenet"):
         found.append(f"flow_encoder {model.flow_encoder!r} must be transformer or wavenet")
+    if config.front_end.version != FRONT_END_VERSION:
+        found.append(
+            f"front end version {config.front_end.version} is not the one of this program, {FRONT_END_VERSION}"
+        )
     return found + _speaker_faults(config)
 
 

@@ -1,0 +1,78 @@
+"""The generator of a step as files: `generator.safetensors` and `config.json`, written whole and loaded strictly.
+
+The trainer saves, publishes them under the names below and describes them in a manifest; `voice` loads them by it.
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+import safetensors
+import safetensors.torch
+import torch
+
+from kelong_speech import config, synthesiser
+
+GENERATOR_FILE = "generator.safetensors"
+CONFIG_FILE = "config.json"
+
+
+class UnusableCheckpoint(Exception):
+    """Files that do not hold the generator their configuration describes; the message lists every difference."""
+
+
+def save_generator(folder: pathlib.Path, generator: synthesiser.Synthesiser) -> tuple[pathlib.Path, pathlib.Path]:
+    """Write both files into a folder; each appears only when complete. Returns (generator, configuration)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()}
+    weights, settings = folder / GENERATOR_FILE, folder / CONFIG_FILE
+    part = weights.with_name(weights.name + ".part")
+    safetensors.torch.save_file(tensors, part)
+    part.replace(weights)
+    part = settings.with_name(settings.name + ".part")
+    part.write_bytes(generator.config.to_json())
+    part.replace(settings)
+    return weights, settings
+
+
+def load_generator(folder: pathlib.Path) -> synthesiser.Synthesiser:
+    """The generator saved in a folder, on the CPU. Raises `UnusableCheckpoint`, never fills a gap."""
+    try:
+        voice_config = config.from_json((folder / CONFIG_FILE).read_bytes())
+    except (OSError, config.ConfigError) as error:
+        raise UnusableCheckpoint(str(error)) from error
+    return load_weights(folder / GENERATOR_FILE, voice_config)
+
+
+def load_weights(path: pathlib.Path, voice_config: config.VoiceConfig) -> synthesiser.Synthesiser:
+    """A generator of this configuration with exactly the tensors of the file. Raises `UnusableCheckpoint`."""
+    try:
+        tensors = safetensors.torch.load_file(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise UnusableCheckpoint(f"{path.name} cannot be read: {error}") from error
+    with torch.device("meta"):  # no time spent on random weights that are replaced at once
+        generator = synthesiser.Synthesiser(voice_config)
+    faults = differences(generator.state_dict(), tensors)
+    if faults:
+        raise UnusableCheckpoint(f"{path.name} does not hold a {voice_config.preset} generator: " + "; ".join(faults))
+    generator.load_state_dict(tensors, assign=True)
+    return generator
+
+
+def differences(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> list[str]:
+    """Every way in which two sets of tensors differ in names, shapes and types; empty when they fit."""
+    faults = []
+    missing = [name for name in expected if name not in found]
+    unexpected = [name for name in found if name not in expected]
+    if missing:
+        faults.append(f"missing {', '.join(missing)}")
+    if unexpected:
+        faults.append(f"unexpected {', '.join(unexpected)}")
+    for name in expected:
+        if name in found and (expected[name].shape, expected[name].dtype) != (found[name].shape, found[name].dtype):
+            faults.append(f"{name} is {_form(found[name])}, expected {_form(expected[name])}")
+    return faults
+
+
+def _form(tensor: torch.Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')}{list(tensor.shape)}"

@@ -1,0 +1,171 @@
+"""What other models know about a text or a sound: text-encoder features per phoneme and CLAP style vectors.
+
+Both load from a local folder that transformers reads, and neither is ever replaced by zeros: what is configured and cannot
+be loaded is `ModelSourceUnavailable`. The trainer computes them for its clips, the server for what it says.
+
+C feature channels, N characters, T phonemes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pathlib
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from torch import Tensor
+
+from kelong_speech import audio
+
+DEFAULT_HIDDEN_STATE = -3
+# CLAP's feature extractor draws from numpy's global generator; one clip at a time, its state set and restored around it.
+CLAP_RULE = "one clip at a time, numpy seeded with the first 32 bits of the SHA-256 of its int16 samples"
+_numpy_state = threading.Lock()
+
+
+class ModelSourceUnavailable(Exception):
+    """A model that the configuration needs cannot be had; the message names it and the reason."""
+
+    def __init__(self, what: str, where: object, reason: str) -> None:
+        super().__init__(f"the {what} at {where} cannot be used: {reason}")
+
+
+class TextTooLong(ValueError):
+    """A text has more characters than the text encoder has positions for."""
+
+
+class TextEncoder:
+    """A BERT-like encoder whose hidden states, one per character, are spread over the phonemes of each character."""
+
+    def __init__(self, model: Any, tokenizer: Any, hidden_state: int) -> None:
+        self._model = model.eval().requires_grad_(False)
+        self._tokenizer = tokenizer
+        self._hidden_state = hidden_state
+
+    @classmethod
+    def load(
+        cls, folder: pathlib.Path, *, hidden_state: int = DEFAULT_HIDDEN_STATE, device: torch.device | None = None
+    ) -> TextEncoder:
+        """Load from a folder with weights, config.json and vocabulary; raises `ModelSourceUnavailable`."""
+        model = _load_model(folder, "text encoder", add_pooling_layer=False)
+        layers = model.config.num_hidden_layers
+        if not -(layers + 1) <= hidden_state <= layers:
+            reason = f"it has {layers + 1} hidden states, number {hidden_state} was asked for"
+            raise ModelSourceUnavailable("text encoder", folder, reason)
+        return cls(model.to(device or torch.device("cpu")), _load_tokenizer(folder, "text encoder"), hidden_state)
+
+    @property
+    def channels(self) -> int:
+        """Width of the features."""
+        return int(self._model.config.hidden_size)
+
+    @property
+    def max_characters(self) -> int:
+        """The longest text it can take."""
+        return int(self._model.config.max_position_embeddings) - 2
+
+    @torch.no_grad()
+    def encode(self, spoken: str, word2ph: Sequence[int]) -> Tensor:
+        """Features [C, T] on the CPU for a normalised text, T = sum of `word2ph`.
+
+        `word2ph` has an entry for each character and one for each edge. Every channel has unit length over the
+        characters, edges included. Raises `TextTooLong`, and ValueError where counts do not fit.
+        """
+        if len(word2ph) != len(spoken) + 2:
+            raise ValueError(
+                f"{len(spoken)} characters and two edges need {len(spoken) + 2} counts, not {len(word2ph)}"
+            )
+        if len(spoken) > self.max_characters:
+            raise TextTooLong(
+                f"{len(spoken)} characters in one piece, the text encoder takes {self.max_characters}: split the text"
+            )
+        # Character by character, as its own tokeniser splits Chinese: one token each, whatever the vocabulary lacks.
+        tokens = [self._tokenizer.cls_token, *spoken, self._tokenizer.sep_token]
+        ids = torch.tensor([self._tokenizer.convert_tokens_to_ids(tokens)], device=self._model.device)
+        states = self._model(input_ids=ids, attention_mask=torch.ones_like(ids), output_hidden_states=True)
+        state = states.hidden_states[self._hidden_state][0].float()  # [N + 2, C]
+        features = (state / state.norm(dim=0, keepdim=True).clamp_min(1e-12)).cpu()
+        return features.repeat_interleave(torch.tensor(list(word2ph)), dim=0).T.contiguous()
+
+
+class StyleEncoder:
+    """CLAP: how a recording sounds, or what a few English words describe, as a vector of unit length."""
+
+    def __init__(self, model: Any, extractor: Any, tokenizer: Any) -> None:
+        self._model = model.eval().requires_grad_(False)
+        self._extractor = extractor
+        self._tokenizer = tokenizer
+
+    @classmethod
+    def load(cls, folder: pathlib.Path, *, device: torch.device | None = None) -> StyleEncoder:
+        """Load from a folder with weights, config.json, extractor and tokenizer; raises `ModelSourceUnavailable`."""
+        model = _load_model(folder, "style encoder")
+        try:
+            extractor = transformers.AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise ModelSourceUnavailable("style encoder", folder, _first_line(error)) from error
+        return cls(model.to(device or torch.device("cpu")), extractor, _load_tokenizer(folder, "style encoder"))
+
+    @property
+    def channels(self) -> int:
+        """Width of the vectors."""
+        return int(self._model.config.projection_dim)
+
+    @torch.no_grad()
+    def of_audio(self, speech: audio.Speech) -> Tensor:
+        """The style vector [C] of a recording, the same in every program and at every call."""
+        rate = int(self._extractor.sampling_rate)
+        heard = audio.resample(speech, rate).samples
+        seed = int.from_bytes(hashlib.sha256(audio.to_int16(speech.samples).tobytes()).digest()[:4], "big")
+        with _numpy_state:
+            before = np.random.get_state()
+            np.random.seed(seed)
+            try:
+                inputs = self._extractor(heard, sampling_rate=rate, return_tensors="pt")
+            finally:
+                np.random.set_state(before)
+        found = self._model.get_audio_features(**inputs.to(self._model.device))
+        return _unit(found.pooler_output[0])
+
+    @torch.no_grad()
+    def of_text(self, prompt: str) -> Tensor:
+        """The style vector [C] of an English description."""
+        inputs = self._tokenizer([prompt], return_tensors="pt", truncation=True).to(self._model.device)
+        return _unit(self._model.get_text_features(**inputs).pooler_output[0])
+
+
+def _unit(vector: Tensor) -> Tensor:
+    vector = vector.float().cpu()
+    return vector / vector.norm().clamp_min(1e-12)
+
+
+def _load_model(folder: pathlib.Path, what: str, **options: bool) -> Any:
+    """A model whose every tensor comes from the folder: transformers itself would draw missing ones at random."""
+    if not (folder / "config.json").is_file():
+        raise ModelSourceUnavailable(what, folder, "there is no config.json in it")
+    try:
+        model, report = transformers.AutoModel.from_pretrained(
+            folder, local_files_only=True, weights_only=True, output_loading_info=True, dtype=torch.float32, **options
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelSourceUnavailable(what, folder, _first_line(error)) from error
+    missing = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
+    if missing:
+        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        raise ModelSourceUnavailable(what, folder, f"its weights lack {shown}")
+    return model
+
+
+def _load_tokenizer(folder: pathlib.Path, what: str) -> Any:
+    try:
+        return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise ModelSourceUnavailable(what, folder, _first_line(error)) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

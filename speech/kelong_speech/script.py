@@ -1,0 +1,93 @@
+"""A text of any length as pieces that are each spoken in one breath, with the silences between them.
+
+Voices learn from clips of seconds: a paragraph in one piece would run past what they know, and past what a text encoder
+takes. A text within the limit stays whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kelong_speech.text import frontend
+
+MAX_CHARACTERS = 80  # some 15 s of speech, the length of the longest clips people bring
+SENTENCE_PAUSE_S = 0.2
+PARAGRAPH_PAUSE_S = 0.5
+
+# A sentence with its closing marks and quotes; what remains at the end may have none.
+_SENTENCE = re.compile(r"[^。！？；!?;…\n]*[。！？；!?;…\n]+[”’」』）)\"'\s]*|[^。！？；!?;…\n]+")
+_CLAUSE = re.compile(r"[^，,、：:]*[，,、：:]+[”’」』）)\"'\s]*|[^，,、：:]+")
+_INSEPARABLE = re.compile(r"[0-9A-Za-z.:%\[\]]{2}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """One utterance and the silence before it (as trained; the speaker's `length` scales it)."""
+
+    utterance: frontend.Utterance
+    pause_before_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """All that is to be said for one text, in order."""
+
+    pieces: tuple[Piece, ...]
+
+
+def read(text: str, profile: frontend.Profile = frontend.Profile.FIXED, max_characters: int = MAX_CHARACTERS) -> Script:
+    """The script of a text. Raises `frontend.UnspeakableText` with the position in the whole text."""
+    pieces: list[Piece] = []
+    start = 0
+    for part in split(text, max_characters):
+        try:
+            utterance = frontend.analyse(part, profile)
+        except frontend.UnspeakableText as error:
+            raise frontend.UnspeakableText(error.message, start + error.position) from error
+        pause_s = PARAGRAPH_PAUSE_S if "\n" in text[:start][-1:] else SENTENCE_PAUSE_S
+        pieces.append(Piece(utterance=utterance, pause_before_s=pause_s if pieces else 0.0))
+        start += len(part)
+    return Script(pieces=tuple(pieces))
+
+
+def split(text: str, max_characters: int = MAX_CHARACTERS) -> list[str]:
+    """The text in parts of at most that many characters, cut at sentence ends, else at commas, else anywhere.
+
+    Joined, the parts are the text. What holds only marks stays with the part before it, even beyond the limit.
+    """
+    if len(text) <= max_characters:
+        return [text]
+    parts: list[str] = []
+    for unit in _units(text, max_characters):
+        silent = not any(char.isalnum() for char in unit)
+        if parts and (silent or len(parts[-1]) + len(unit) <= max_characters or not _speakable(parts[-1])):
+            parts[-1] += unit
+        else:
+            parts.append(unit)
+    return parts
+
+
+def _units(text: str, limit: int) -> Iterator[str]:
+    for sentence in _SENTENCE.findall(text):
+        if len(sentence) <= limit:
+            yield sentence
+            continue
+        for clause in _CLAUSE.findall(sentence):
+            yield from _chunks(clause, limit)
+
+
+def _chunks(clause: str, limit: int) -> Iterator[str]:
+    while len(clause) > limit:
+        cut = limit
+        while cut > 1 and _INSEPARABLE.fullmatch(clause[cut - 1 : cut + 1]):
+            cut -= 1  # not inside a number, a word or a [reading]
+        cut = cut if cut > 1 else limit
+        yield clause[:cut]
+        clause = clause[cut:]
+    yield clause
+
+
+def _speakable(part: str) -> bool:
+    return any(char.isalnum() for char in part)

@@ -1,0 +1,183 @@
+"""A voice that speaks: a generator with what it needs beside it. Trainer auditions, server and batch all call this.
+
+The same script, style and weights give the same samples, in any thread and at any time.
+"""
+
+from __future__ import annotations
+
+import math
+import pathlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from kelong_contract import manifests
+from kelong_contract import store as stores
+
+from kelong_speech import audio, checkpoint, config, encoders, features, script, synthesiser
+from kelong_speech.text import frontend
+
+_SEEDS = 2**63
+
+
+class DigestMismatch(Exception):
+    """A file in the store is not the one its manifest describes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Style:
+    """How to say something. `length` 1.0 is as trained, larger is slower; equal seeds give equal samples."""
+
+    speaker: str
+    length: float = 1.0
+    sdp_ratio: float = 0.2
+    noise: float = 0.6
+    noise_w: float = 0.8
+    seed: int = 0
+    vector: tuple[float, ...] | None = None  # a style vector instead of the speaker's own
+
+    def __post_init__(self) -> None:
+        faults = []
+        if not (math.isfinite(self.length) and self.length > 0):
+            faults.append(f"length must be greater than 0, not {self.length}")
+        if not 0 <= self.sdp_ratio <= 1:
+            faults.append(f"sdp_ratio must be from 0 to 1, not {self.sdp_ratio}")
+        for name, value in (("noise", self.noise), ("noise_w", self.noise_w)):
+            if not (math.isfinite(value) and value >= 0):
+                faults.append(f"{name} must be 0 or greater, not {value}")
+        if not 0 <= self.seed < _SEEDS:
+            faults.append(f"seed must be from 0 to 2^63 - 1, not {self.seed}")
+        if faults:
+            raise ValueError("; ".join(faults))
+
+
+class Voice:
+    """One checkpoint, ready to speak."""
+
+    def __init__(
+        self, generator: synthesiser.Synthesiser, text_encoder: features.TextEncoder | None, device: torch.device
+    ) -> None:
+        self._generator = generator.to(device).eval().requires_grad_(False)
+        self._text_encoder = text_encoder
+        self._device = device
+
+    @classmethod
+    def from_parts(
+        cls,
+        generator: synthesiser.Synthesiser,
+        *,
+        text_encoder: features.TextEncoder | None = None,
+        device: torch.device | None = None,
+    ) -> Voice:
+        """A voice around a generator, which it takes over: frozen, in eval mode, on its device.
+
+        Raises `features.ModelSourceUnavailable` when the generator was trained with a text encoder and none of that
+        width is given.
+        """
+        wanted = generator.config.model.text_feature_channels
+        found = text_encoder.channels if text_encoder else None
+        if wanted is not None and wanted != found:
+            reason = f"this voice was trained with features of {wanted} values, the encoder given has {found or 'none'}"
+            raise features.ModelSourceUnavailable("text encoder", "model.sources.textEncoder", reason)
+        return cls(generator, text_encoder if wanted is not None else None, device or torch.device("cpu"))
+
+    @classmethod
+    def load(
+        cls,
+        store: stores.Store,
+        manifest: manifests.CheckpointManifest,
+        cache_dir: pathlib.Path,
+        *,
+        text_encoder: features.TextEncoder | None = None,
+        device: torch.device | None = None,
+    ) -> Voice:
+        """The voice of a published step. Files are kept in `cache_dir` by digest and checked at every load.
+
+        Raises `DigestMismatch`, `checkpoint.UnusableCheckpoint`, `features.ModelSourceUnavailable` or a StoreError.
+        """
+        settings = fetch(store, manifest.file(checkpoint.CONFIG_FILE), cache_dir)
+        weights = fetch(store, manifest.file(checkpoint.GENERATOR_FILE), cache_dir)
+        try:
+            voice_config = config.from_json(settings.read_bytes())
+        except config.ConfigError as error:
+            raise checkpoint.UnusableCheckpoint(f"step {manifest.step}: {error}") from error
+        generator = checkpoint.load_weights(weights, voice_config)
+        return cls.from_parts(generator, text_encoder=text_encoder, device=device)
+
+    @property
+    def config(self) -> config.VoiceConfig:
+        """What the voice is made of; its speakers are named there."""
+        return self._generator.config
+
+    def read(self, text: str) -> script.Script:
+        """The script of a text, by the rules this voice was trained with. Raises `frontend.UnspeakableText`."""
+        return script.read(text, frontend.Profile(self.config.front_end.profile))
+
+    def say_text(self, text: str, style: Style) -> audio.Speech:
+        """Say a text of any length. Raises what `read` and `say` raise."""
+        return self.say_script(self.read(text), style)
+
+    def say_script(self, lines: script.Script, style: Style) -> audio.Speech:
+        """Say every piece and the pauses between; piece k is drawn with seed + k."""
+        rate = self.config.audio.sample_rate_hz
+        parts: list[audio.Samples] = []
+        for index, piece in enumerate(lines.pieces):
+            parts.append(np.zeros(round(piece.pause_before_s * style.length * rate), dtype=np.float32))
+            parts.append(self._samples(piece.utterance, style, (style.seed + index) % _SEEDS))
+        return audio.Speech(samples=np.concatenate(parts), sample_rate_hz=rate)
+
+    def say(self, utterance: frontend.Utterance, style: Style) -> audio.Speech:
+        """Say one utterance. Raises `config.ConfigError` for an unknown speaker and `synthesiser.SpeechTooLong`."""
+        samples = self._samples(utterance, style, style.seed)
+        return audio.Speech(samples=samples, sample_rate_hz=self.config.audio.sample_rate_hz)
+
+    def _samples(self, utterance: frontend.Utterance, style: Style, seed: int) -> audio.Samples:
+        manner = synthesiser.Manner(
+            length=style.length, sdp_ratio=style.sdp_ratio, noise=style.noise, noise_w=style.noise_w
+        )
+        with torch.autocast(self._device.type, enabled=False):
+            spoken = self._generator.infer(self._batch(utterance, style), [manner], [synthesiser.SeededNoise(seed)])
+        return np.asarray(spoken.waveform[0, 0, : int(spoken.sample_counts[0])].cpu().numpy(), dtype=np.float32)
+
+    def _batch(self, utterance: frontend.Utterance, style: Style) -> encoders.TextBatch:
+        ids = utterance.ids()
+        text_features = None
+        if self._text_encoder:
+            text_features = self._text_encoder.encode(utterance.spoken, ids.word2ph).unsqueeze(0)
+        return encoders.TextBatch(
+            phone_ids=torch.tensor([ids.phone_ids]),
+            tone_ids=torch.tensor([ids.tone_ids]),
+            language_ids=torch.tensor([ids.language_ids]),
+            phone_counts=torch.tensor([len(ids.phone_ids)]),
+            speaker_ids=torch.tensor([self.config.speaker(style.speaker).id]),
+            text_features=text_features,
+            style=self._style_vector(style),
+        ).to(self._device)
+
+    def _style_vector(self, style: Style) -> torch.Tensor | None:
+        channels = self.config.model.style_channels
+        if channels is None:
+            return None
+        vector = style.vector or self.config.speaker(style.speaker).style
+        if vector is None or len(vector) != channels:
+            found = "none" if vector is None else f"one of {len(vector)}"
+            raise ValueError(
+                f"this voice needs a style vector of {channels} values for {style.speaker}, there is {found}"
+            )
+        return torch.tensor([vector])
+
+
+def fetch(store: stores.Store, stored: manifests.StoredFile, cache_dir: pathlib.Path) -> pathlib.Path:
+    """A checkpoint's file on the local disk, its digest checked. Raises `DigestMismatch` or a StoreError."""
+    path = cache_dir / f"{stored.sha256}{pathlib.PurePosixPath(stored.name).suffix}"
+    if path.is_file() and stores.digest_file(path) == stored.sha256:
+        return path
+    store.get_file(stored.key, path)
+    found = stores.digest_file(path)
+    if found != stored.sha256:
+        path.unlink()
+        raise DigestMismatch(
+            f"{stored.key} has the digest {found}, its manifest says {stored.sha256}: the object was changed or damaged "
+            "after it was published; promote another step or restore it"
+        )
+    return path
