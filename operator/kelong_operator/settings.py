@@ -32,12 +32,16 @@ class BadSettings(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Store:
-    """The installation's store. `secret_name` is the Secret that must exist in each namespace with VoiceModels."""
+    """The installation's store. `secret_name` is the Secret that must exist in each namespace with VoiceModels.
+
+    `create_bucket` lets the operator make the bucket when it starts: for the chart's own MinIO, to try Kelong out.
+    """
 
     endpoint: str
     bucket: str
     secret_name: str
     region: str = "us-east-1"
+    create_bucket: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

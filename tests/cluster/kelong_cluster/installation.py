@@ -1,4 +1,4 @@
-"""Kelong on a cluster: installed by its chart with the try-out MinIO, as the README says. Tests and `make cluster` use it."""
+"""Kelong on a cluster, installed by its chart with the try-out MinIO; tests and `make cluster` call it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kelong_contract import store
-
 from kelong_cluster import cache
 from kelong_cluster.handle import Cluster
+from kelong_contract import store
 
 RELEASE = "kelong"
 NAMESPACE = "kelong-system"

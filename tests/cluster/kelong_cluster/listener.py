@@ -69,11 +69,11 @@ class Listener:
             self._note(f"{type(error).__name__}: {error}", None)
             return
         self._note(None if answer.status == 200 and length > 44 else f"HTTP {answer.status}", answer)
-        if keep_alive and not answer.will_close:
-            with self._lock:
-                self._idle.append(connection)
-        else:
-            connection.close()
+        with self._lock:
+            if keep_alive and not answer.will_close and not self._idle:
+                self._idle.append(connection)  # one is enough: a second would lie idle until its server is gone
+            else:
+                connection.close()
 
     def _note(self, failure: str | None, answer: http.client.HTTPResponse | None) -> None:
         with self._lock:
