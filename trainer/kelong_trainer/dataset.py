@@ -1,0 +1,286 @@
+"""Clips to batches: which clips meet in which batch is a pure function of seed and epoch, so that a resume is exact.
+
+Batches hold clips of similar length and are bounded by their padded frames, not by a count: clips of 2 to 30 s are all
+used. Loading runs ahead on one thread; it draws nothing at random.
+
+B batch, T phonemes, F frames, S samples.
+"""
+
+from __future__ import annotations
+
+import collections
+import logging
+import pathlib
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import soundfile
+import torch
+from kelong_contract import layout, manifests
+from kelong_contract import store as stores
+from kelong_speech import audio
+from kelong_speech.config import VoiceConfig
+from kelong_speech.encoders import TextBatch
+from kelong_speech.synthesiser import Recordings
+from kelong_speech.text.utterance import Ids, Utterance
+from torch import Tensor
+
+from kelong_trainer.context import BadData
+
+log = logging.getLogger(__name__)
+
+MOST_ITEMS = 32  # a batch of very short clips is bounded too: the decoder's cost counts clips, not frames
+LENGTH_JITTER = 0.1  # neighbours by length change from epoch to epoch
+CACHE_BYTES = (
+    1 << 30
+)  # spectrograms and samples kept in memory; beyond that they are computed again (about 10 ms a clip)
+BATCHES_AHEAD = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One clip, ready to be batched."""
+
+    ids: Ids
+    speaker_id: int
+    samples: Tensor  # [S], S = F x hop
+    spectrogram: Tensor  # [bins, F]
+    text_features: Tensor | None  # [channels, T]
+    style: Tensor | None  # [channels]
+
+    @property
+    def size_bytes(self) -> int:
+        """What it costs to keep."""
+        held = (self.samples, self.spectrogram, self.text_features, self.style)
+        return sum(tensor.nbytes for tensor in held if tensor is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What one training step sees. `samples` is padded like the spectrograms."""
+
+    text: TextBatch
+    recordings: Recordings
+    samples: Tensor  # [B, 1, S]
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        recordings = Recordings(
+            spectrogram=self.recordings.spectrogram.to(device, non_blocking=True),
+            frame_counts=self.recordings.frame_counts.to(device, non_blocking=True),
+        )
+        return Batch(text=self.text.to(device), recordings=recordings, samples=self.samples.to(device))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Position:
+    """Where in the data training is: `batch` batches of `epoch` are done. Both count from 0."""
+
+    epoch: int = 0
+    batch: int = 0
+
+
+def plan(frame_counts: Sequence[int], batch_frames: int, seed: int, epoch: int) -> tuple[tuple[int, ...], ...]:
+    """The batches of an epoch as indices of clips: every clip once, neighbours of similar length, in random order.
+
+    No batch pads to more than `batch_frames` frames, but a clip that is longer than that is a batch of its own.
+    """
+    draw = np.random.default_rng((seed, epoch))
+    lengths = np.asarray(frame_counts)
+    order = np.argsort(lengths * draw.uniform(1 - LENGTH_JITTER, 1 + LENGTH_JITTER, len(lengths)), kind="stable")
+    batches: list[tuple[int, ...]] = []
+    current: list[int] = []
+    longest = 0
+    for index in order.tolist():
+        longest_with = max(longest, frame_counts[index])
+        if current and (longest_with * (len(current) + 1) > batch_frames or len(current) == MOST_ITEMS):
+            batches.append(tuple(current))
+            current, longest_with = [], frame_counts[index]
+        current.append(index)
+        longest = longest_with
+    batches.append(tuple(current))
+    return tuple(batches[index] for index in draw.permutation(len(batches)))
+
+
+class Dataset:
+    """The clips of a frozen corpus, fetched from the store once and kept in memory as far as that goes."""
+
+    def __init__(
+        self,
+        corpus: manifests.Corpus,
+        config: VoiceConfig,
+        store: stores.Store,
+        place: layout.Voice,
+        folder: pathlib.Path,
+    ) -> None:
+        self._config, self._store, self._place, self._folder = config, store, place, folder
+        self._speakers = corpus.speakers
+        self._kept: collections.OrderedDict[int, Example] = collections.OrderedDict()
+        self._kept_bytes = 0
+        usable = [(clip, _ids(clip)) for clip in corpus.clips]
+        self._clips = [(clip, ids) for clip, ids in usable if self._fits(clip, ids)]
+        if not self._clips:
+            raise BadData("TooFewClips", f"none of the {len(corpus.clips)} clips of the corpus can be trained on")
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    @property
+    def frame_counts(self) -> list[int]:
+        """Frames of every clip."""
+        return [clip.samples // self._config.audio.hop_samples for clip, _ in self._clips]
+
+    def fetch(self, index: int) -> Example:
+        """A clip by its index, from memory if it is there."""
+        kept = self._kept.get(index)
+        if kept is not None:
+            self._kept.move_to_end(index)
+            return kept
+        example = self._load(index)
+        self._kept[index] = example
+        self._kept_bytes += example.size_bytes
+        while self._kept_bytes > CACHE_BYTES and len(self._kept) > 1:
+            _, oldest = self._kept.popitem(last=False)
+            self._kept_bytes -= oldest.size_bytes
+        return example
+
+    def _fits(self, clip: manifests.Clip, ids: Ids) -> bool:
+        """Preprocessing lets no such clip through; should one come all the same, it is named and left out."""
+        frames = clip.samples // self._config.audio.hop_samples
+        needed = max(len(ids.phone_ids), self._config.model.segment_frames)
+        if frames < needed:
+            log.warning(
+                "clip %s (%s) has %d frames, its text needs %d: left out", clip.sha256, clip.text, frames, needed
+            )
+        return frames >= needed
+
+    def _load(self, index: int) -> Example:
+        clip, ids = self._clips[index]
+        path = self._folder / f"{clip.sha256}.flac"
+        if not path.exists():
+            self._store.get_file(layout.clip(self._place, clip.sha256), path)
+        loaded, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+        wanted = self._config.audio
+        if rate_hz != wanted.sample_rate_hz or loaded.shape != (clip.samples, 1):
+            raise BadData(
+                "ClipDamaged",
+                f"clip {clip.sha256} has {loaded.shape[0]} samples in {loaded.shape[1]} channels at {rate_hz} Hz, "
+                f"expected {clip.samples} in one at {wanted.sample_rate_hz} Hz; delete it from the store to have it "
+                "cut again",
+            )
+        samples = torch.from_numpy(loaded[:, 0])
+        spectrogram = audio.linear_spectrogram(samples.unsqueeze(0), wanted)[0]  # [bins, F]
+        return Example(
+            ids=ids,
+            speaker_id=self._speakers[clip.speaker],
+            samples=samples[: spectrogram.shape[1] * wanted.hop_samples].clone(),
+            spectrogram=spectrogram.contiguous(),
+            text_features=None,
+            style=None,
+        )
+
+
+def collate(examples: Sequence[Example], hop_samples: int) -> Batch:
+    """Examples padded to the longest of each kind."""
+    phone_counts = [len(example.ids.phone_ids) for example in examples]
+    frame_counts = [example.spectrogram.shape[1] for example in examples]
+    longest_text, longest_frames = max(phone_counts), max(frame_counts)
+    text = TextBatch(
+        phone_ids=_padded([torch.tensor(example.ids.phone_ids) for example in examples], longest_text),
+        tone_ids=_padded([torch.tensor(example.ids.tone_ids) for example in examples], longest_text),
+        language_ids=_padded([torch.tensor(example.ids.language_ids) for example in examples], longest_text),
+        phone_counts=torch.tensor(phone_counts),
+        speaker_ids=torch.tensor([example.speaker_id for example in examples]),
+        text_features=_optional([example.text_features for example in examples], longest_text),
+        style=_optional([example.style for example in examples], None),
+    )
+    recordings = Recordings(
+        spectrogram=_padded([example.spectrogram for example in examples], longest_frames),
+        frame_counts=torch.tensor(frame_counts),
+    )
+    samples = _padded([example.samples for example in examples], longest_frames * hop_samples)
+    return Batch(text=text, recordings=recordings, samples=samples.unsqueeze(1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A batch and the position that training has once it is done."""
+
+    batch: Batch
+    after: Position
+
+
+class Loader:
+    """Batches from a position on, without end, loaded ahead on a thread. Close it when done."""
+
+    def __init__(self, dataset: Dataset, batch_frames: int, seed: int, start: Position, hop_samples: int) -> None:
+        self._dataset, self._batch_frames, self._seed, self._hop_samples = dataset, batch_frames, seed, hop_samples
+        self._ready: queue.Queue[Loaded | BaseException] = queue.Queue(maxsize=BATCHES_AHEAD)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(start,), name="loader", daemon=True)
+        self._thread.start()
+
+    def next(self) -> Loaded:
+        """The next batch; raises what went wrong while loading it."""
+        item = self._ready.get()
+        if isinstance(item, BaseException):
+            raise item
+        return item
+
+    def close(self) -> None:
+        """Stop loading."""
+        self._closed.set()
+        self._thread.join()
+
+    def _run(self, start: Position) -> None:
+        try:
+            for loaded in self._batches(start):
+                if not self._offer(loaded):
+                    return
+        except Exception as error:  # handed to the loop, which raises it where it can be dealt with
+            self._offer(error)
+
+    def _offer(self, item: Loaded | BaseException) -> bool:
+        while not self._closed.is_set():
+            try:
+                self._ready.put(item, timeout=0.2)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def _batches(self, start: Position) -> Iterator[Loaded]:
+        epoch, first = start.epoch, start.batch
+        while True:
+            batches = plan(self._dataset.frame_counts, self._batch_frames, self._seed, epoch)
+            for index in range(first, len(batches)):
+                examples = [self._dataset.fetch(clip) for clip in batches[index]]
+                last = index + 1 == len(batches)
+                after = Position(epoch=epoch + 1) if last else Position(epoch=epoch, batch=index + 1)
+                yield Loaded(batch=collate(examples, self._hop_samples), after=after)
+            epoch, first = epoch + 1, 0
+
+
+def _ids(clip: manifests.Clip) -> Ids:
+    utterance = Utterance.from_phones(
+        written=clip.text, spoken=clip.spoken, phones=clip.phones, tones=clip.tones, word2ph=clip.word2ph
+    )
+    return utterance.ids()
+
+
+def _padded(tensors: Sequence[Tensor], longest: int) -> Tensor:
+    """Tensors stacked, zeros behind the last dimension's end."""
+    whole = tensors[0].new_zeros(len(tensors), *tensors[0].shape[:-1], longest)
+    for row, tensor in zip(whole, tensors, strict=True):
+        row[..., : tensor.shape[-1]] = tensor
+    return whole
+
+
+def _optional(tensors: Sequence[Tensor | None], longest: int | None) -> Tensor | None:
+    given = [tensor for tensor in tensors if tensor is not None]
+    if not given:
+        return None
+    return torch.stack(given) if longest is None else _padded(given, longest)

@@ -1,0 +1,47 @@
+"""One writer at a time: every trainer process takes a number in the store, and only the highest one counts.
+
+A pod that lost its node may go on for a while beside its successor. The successor's number is higher, so the old one
+sees it before it commits anything and stops.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+
+from kelong_contract import layout
+from kelong_contract.store import AlreadyExists, Store
+
+log = logging.getLogger(__name__)
+
+
+class Lease:
+    """The attempt that this process took."""
+
+    def __init__(self, store: Store, place: layout.Voice, attempt: int) -> None:
+        self._store, self._place = store, place
+        self.attempt = attempt
+        self._lost = False
+
+    def lost(self) -> bool:
+        """Whether a newer attempt exists. Once true it stays true."""
+        self._lost = self._lost or _newest(self._store, self._place) > self.attempt
+        return self._lost
+
+
+def take(store: Store, place: layout.Voice, holder: str) -> Lease:
+    """Take the next attempt; `holder` (the pod's name) is written into it for whoever looks."""
+    attempt = _newest(store, place)
+    while True:
+        attempt += 1
+        try:
+            store.create(layout.lease(place, attempt), json.dumps({"holder": holder}).encode())
+        except AlreadyExists:
+            continue
+        log.info("this is attempt %d", attempt)
+        return Lease(store, place, attempt)
+
+
+def _newest(store: Store, place: layout.Voice) -> int:
+    numbers = (layout.lease_number(place, item.key) for item in store.list(layout.leases(place)))
+    return max((number for number in numbers if number is not None), default=0)

@@ -1,0 +1,228 @@
+"""Training from the last saved step to the last one ordered: when to step, to save, to tell and to stop.
+
+`__main__` calls `train` with the corpus that preprocessing left. What a step does is in `step`, what a checkpoint is in
+`state` and `publish`.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import logging
+import pathlib
+import shutil
+import time
+from collections.abc import Iterator
+
+import safetensors
+import torch
+from kelong_contract import codec, layout, manifests
+from kelong_contract import store as stores
+from kelong_speech import config as voice_config
+
+from kelong_trainer import auditions, checkpoints, dataset, loss_log, publish, state, step, telemetry
+from kelong_trainer.context import BadData, BadOrder, RunContext, Stopped
+from kelong_trainer.lease import Lease
+
+log = logging.getLogger(__name__)
+
+# Padded frames of a batch where the order names none: what fits 24 GB of GPU memory, and two CPU cores' patience.
+BATCH_FRAMES = {"zh-clap": 8000, "small": 8000, "tiny": 4000}
+SPEED_OVER_STEPS = 20
+
+
+def frozen_corpus(context: RunContext) -> manifests.Corpus | None:
+    """The corpus that this voice's training uses; None before its step 1 ran."""
+    key = layout.corpus(context.place)
+    try:
+        return codec.loads(manifests.Corpus, context.store.get(key), key)
+    except stores.NoSuchObject:
+        return None
+
+
+def train(context: RunContext, corpus: manifests.Corpus, lease: Lease) -> None:
+    """Train until the last step is saved and heard. Raises Stopped once asked to stop and everything is saved."""
+    deterministic(context.device)
+    training = _resume(context, corpus) or _begin(context, corpus)
+    with contextlib.ExitStack() as stack:
+        heard = stack.enter_context(auditions.Auditions.of(context))
+        heard.catch_up()
+        _run(context, corpus, lease, training, heard)
+        context.check_stopping()
+        heard.finish()
+
+
+def deterministic(device: torch.device) -> None:
+    """Make equal steps give equal numbers on the CPU. On a GPU that would cost speed and still not be promised."""
+    torch.use_deterministic_algorithms(device.type == "cpu")
+    torch.utils.deterministic.fill_uninitialized_memory = False  # it guards against bugs that we do not have
+    torch.set_float32_matmul_precision("high" if device.type == "cuda" else "highest")
+
+
+class _Training:
+    """A state and what it was resumed from."""
+
+    def __init__(self, at: state.TrainingState, started_at: str) -> None:
+        self.state, self.started_at, self.resumed_from = at, started_at, at.step
+
+
+def _begin(context: RunContext, corpus: manifests.Corpus) -> _Training:
+    started_at = context.telemetry.progress.started_at or telemetry.now()
+    return _Training(state.fresh(_config(context, corpus), context.order.training, context.device), started_at)
+
+
+def _resume(context: RunContext, corpus: manifests.Corpus) -> _Training | None:
+    """The newest checkpoint, if there is one: a damaged one is an error, never a quiet new beginning."""
+    existing = checkpoints.steps(context.store, context.place)
+    if not existing:
+        return None
+    newest = checkpoints.manifest(context.store, context.place, existing[-1])
+    if newest.corpus_digest != codec.digest(corpus):
+        raise BadData(
+            "CorpusChanged",
+            f"step {newest.step} was trained on the corpus {newest.corpus_digest}, the store now holds "
+            f"{codec.digest(corpus)}; restore corpus.json, or train a new voice on the new corpus",
+        )
+    folder = context.work_dir / "resume"
+    checkpoints.fetch(context.store, newest, folder)
+    config = voice_config.from_json((folder / state.CONFIG).read_bytes())
+    at = state.fresh(config, context.order.training, context.device)
+    try:
+        facts = state.read(folder, at)
+    except (state.StateMismatch, codec.Malformed, safetensors.SafetensorError) as error:
+        raise BadData("CheckpointDamaged", f"training cannot resume from step {newest.step}: {error}") from error
+    shutil.rmtree(folder)
+    log.info("training resumes after step %d", facts.step)
+    _compare(facts, context)
+    return _Training(at, facts.started_at)
+
+
+def _compare(then: state.Facts, context: RunContext) -> None:
+    now = _facts(context, then.step, then.position, then.started_at)
+    for name in ("threads", "device", "cpu", "torch_version", "seed"):
+        before, after = getattr(then, name), getattr(now, name)
+        if before != after:
+            log.warning(
+                "%s was %s and is %s now: the losses will differ slightly from those of an unbroken run",
+                name.replace("_", " "),
+                before,
+                after,
+            )
+
+
+def _facts(context: RunContext, at_step: int, position: dataset.Position, started_at: str) -> state.Facts:
+    training = context.order.training
+    return state.Facts(
+        step=at_step,
+        epoch=position.epoch,
+        batch=position.batch,
+        seed=training.seed,
+        learning_rate=state.learning_rate(training.learning_rate, position.epoch),
+        started_at=started_at,
+        threads=context.threads,
+        device=context.telemetry.progress.device,
+        cpu=state.processor(),
+        torch_version=torch.__version__,
+    )
+
+
+def _config(context: RunContext, corpus: manifests.Corpus) -> voice_config.VoiceConfig:
+    """The voice's configuration: the preset, its speakers, and the widths of the encoders that its features come from."""
+    example = corpus.clips[0].features
+    folder = context.work_dir / "features"
+    try:
+        return voice_config.preset(
+            context.order.model.preset,
+            speakers=tuple(voice_config.Speaker(name=name, id=row) for name, row in corpus.speakers.items()),
+            text_feature_channels=dataset.feature_channels(context.store, example.get("text"), folder),
+            style_channels=dataset.feature_channels(context.store, example.get("style"), folder),
+        )
+    except voice_config.ConfigError as error:
+        raise BadOrder("InvalidOrder", str(error)) from error
+
+
+def _run(
+    context: RunContext, corpus: manifests.Corpus, lease: Lease, training: _Training, heard: auditions.Auditions
+) -> None:
+    """All steps from where the state is; everything is saved when it returns or raises Stopped."""
+    at, order = training.state, context.order.training
+    last = order.max_steps
+    if at.step >= last:
+        log.info("step %d of %d is saved: nothing is left to train", at.step, last)
+        return
+    context.telemetry.training_begins(resumed_from=at.step, started_at=training.started_at)
+    if at.step == 0:
+        context.store.put(layout.corpus(context.place), codec.dumps(corpus), "application/json")
+    publisher = publish.Publisher(context, lease, at.config, codec.digest(corpus), heard.add)
+    saved = at.step
+    with _losses(context) as losses, _loader(context, corpus, at) as loader:
+        for figures in _steps(context, training, loader):
+            losses.add(manifests.LossLine(step=at.step, attempt=context.attempt, losses=figures.losses))
+            publisher.check()
+            listed = at.step % order.interval_steps == 0 or at.step == last
+            stopping = context.stopping.is_set()
+            if listed or (stopping and not lease.lost()):
+                facts = _facts(context, at.step, at.position, training.started_at)
+                publisher.save(publish.Save(snapshot=state.snapshot(at), facts=facts, listed=listed))
+                saved = at.step
+            if stopping or at.step == last:
+                break
+    publisher.close()
+    if context.stopping.is_set() and saved == at.step:
+        log.info("stopped after step %d; everything is saved", saved)
+
+
+def _steps(context: RunContext, training: _Training, loader: dataset.Loader) -> Iterator[telemetry.StepFigures]:
+    """Train step after step, and tell telemetry of each."""
+    at, order = training.state, context.order.training
+    settings = step.StepSettings(seed=order.seed, precision=order.precision, profile=order.profile)
+    finished: collections.deque[float] = collections.deque([time.monotonic()], maxlen=SPEED_OVER_STEPS + 1)
+    bar = telemetry.Bar("train", order.max_steps, " steps", done=at.step)
+    with contextlib.closing(bar):
+        while not (context.stopping.is_set() and at.step > training.resumed_from):
+            loaded = loader.next()
+            rate = state.learning_rate(order.learning_rate, at.position.epoch)
+            try:
+                result = step.run(at, loaded.batch, rate, settings)
+            except step.Diverged as error:
+                raise BadData(
+                    "NaNLoss",
+                    f"training diverged at step {at.step + 1}: {error}; the last saved step is good. Lower "
+                    f"training.learningRate (now {order.learning_rate:g}) or use precision FP32",
+                ) from error
+            at.position = loaded.after
+            finished.append(time.monotonic())
+            steps_per_s = (len(finished) - 1) / (finished[-1] - finished[0])
+            figures = telemetry.StepFigures(
+                step=at.step,
+                losses=result.losses,
+                learning_rate=rate,
+                gradient_norms=result.gradient_norms,
+                steps_per_s=steps_per_s,
+                remaining_s=(order.max_steps - at.step) / steps_per_s,
+            )
+            context.telemetry.training_step(figures)
+            bar.advance(note=f"mel {result.losses['mel']:.3f}, kl {result.losses['divergence']:.2f}, {1 / steps_per_s:.2f} s/step")
+            yield figures
+
+
+@contextlib.contextmanager
+def _losses(context: RunContext) -> Iterator[loss_log.LossLog]:
+    path = pathlib.Path(context.work_dir) / "losses" / f"{context.attempt}.jsonl"
+    losses = loss_log.LossLog(context.store, layout.losses(context.place, context.attempt), path)
+    try:
+        yield losses
+    finally:
+        losses.close()
+
+
+@contextlib.contextmanager
+def _loader(context: RunContext, corpus: manifests.Corpus, at: state.TrainingState) -> Iterator[dataset.Loader]:
+    order = context.order
+    clips = dataset.Dataset(corpus, at.config, context.store, context.place, context.work_dir)
+    batch_frames = order.training.batch_frames or BATCH_FRAMES[order.model.preset]
+    loader = dataset.Loader(clips, batch_frames, order.training.seed, at.position, at.config.audio.hop_samples)
+    try:
+        yield loader
+    finally:
+        loader.close()
