@@ -1,0 +1,157 @@
+"""Orders from specs: the defaults of the installation filled in, prefixes made whole, decimal strings made numbers."""
+
+from __future__ import annotations
+
+from kelong_contract import codec, layout, names, orders
+from kelong_contract.resources import Gpu, ModelSources, Source, SynthesisJobSpec, VoiceModelSpec
+
+from kelong_operator.settings import Settings
+from kelong_operator.views import Owner
+
+
+def voice_name(owner: Owner) -> orders.VoiceName:
+    """The VoiceModel as orders name it."""
+    return orders.VoiceName(namespace=owner.namespace, name=owner.name, uid=owner.uid)
+
+
+def training_order(owner: Owner, spec: VoiceModelSpec, settings: Settings) -> orders.TrainingOrder:
+    """What the trainer is asked to do; raises ValueError naming every fault."""
+    training = spec.training
+    texts = spec.audition.texts or settings.auditions
+    return orders.TrainingOrder(
+        voice=voice_name(owner),
+        speakers=tuple(orders.Speaker(name=item.name, prefix=item.prefix) for item in spec.speakers),
+        dataset=_dataset(owner.namespace, spec.dataset.source),
+        model=orders.Model(preset=spec.model.preset, sources=_sources(spec, settings)),
+        training=orders.Training(
+            max_steps=training.max_steps,
+            interval_steps=training.checkpoint.interval_steps,
+            learning_rate=float(training.learning_rate),
+            batch_frames=training.batch_frames,
+            seed=training.seed,
+            precision=training.precision,
+            profile=training.profile,
+            keep_last=training.checkpoint.retention.keep_last,
+        ),
+        auditions=tuple(
+            orders.AuditionText(name=item.name, text=item.text, speaker=getattr(item, "speaker", None))
+            for item in texts
+        ),
+        device=_device(training_gpus(spec, settings), settings),
+    )
+
+
+def serving_order(
+    owner: Owner, spec: VoiceModelSpec, step: int, manifest_sha256: str, settings: Settings
+) -> orders.ServingOrder:
+    """What a speech server is asked to do."""
+    return orders.ServingOrder(
+        model_name=owner.name,
+        voice=voice_name(owner),
+        step=step,
+        manifest_sha256=manifest_sha256,
+        sources=_sources(spec, settings),
+        device=_device(serving_gpus(spec, settings), settings),
+        drain_s=settings.endpoint_delay_seconds,
+    )
+
+
+def synthesis_order(
+    owner: Owner,
+    spec: SynthesisJobSpec,
+    voice: VoiceModelSpec,
+    voice_uid: str,
+    step: int,
+    manifest_sha256: str,
+    settings: Settings,
+) -> orders.SynthesisOrder:
+    """What the batch door is asked to do; raises ValueError naming every fault."""
+    asked = spec.synthesis
+    return orders.SynthesisOrder(
+        uid=owner.uid,
+        voice=orders.VoiceName(namespace=owner.namespace, name=spec.voice_model_ref.name, uid=voice_uid),
+        step=step,
+        manifest_sha256=manifest_sha256,
+        input=_synthesis_input(owner.namespace, spec),
+        output_prefix=layout.synthesis(owner.namespace, spec.output.prefix),
+        output_format=spec.output.format,
+        settings=orders.SynthesisSettings(
+            length=float(asked.length),
+            sdp_ratio=float(asked.sdp_ratio),
+            noise=float(asked.noise),
+            noise_w=float(asked.noise_w),
+            seed=asked.seed,
+            speaker=asked.speaker,
+        ),
+        sources=_sources(voice, settings),
+        device=_device(serving_gpus(voice, settings), settings),
+    )
+
+
+def training_wish(spec: VoiceModelSpec) -> str:
+    """The digest of all that a training Job is made from.
+
+    A running Job is replaced when it changes. What the installation adds is left out on purpose: an upgrade of the
+    operator takes effect with the next attempt and stops no training.
+    """
+    parts = (spec.speakers, spec.language, spec.dataset, spec.model, spec.training, spec.audition)
+    return codec.digest(codec.encode(parts))
+
+
+def own_recordings(namespace: str, source: Source) -> str | None:
+    """The key prefix of the recordings in the installation's store; None if they are elsewhere."""
+    if source.s3 is None or source.s3.bucket is not None:
+        return None
+    return layout.recordings(namespace, source.s3.prefix)
+
+
+def training_gpus(spec: VoiceModelSpec, settings: Settings) -> int:
+    """How many GPUs the trainer gets."""
+    return _gpus(spec.training.placement.gpu, settings.presets[spec.model.preset].training.gpu_count)
+
+
+def serving_gpus(spec: VoiceModelSpec, settings: Settings) -> int:
+    """How many GPUs a server (or a batch) gets."""
+    return _gpus(spec.serving.placement.gpu, settings.presets[spec.model.preset].serving.gpu_count)
+
+
+def _gpus(wished: Gpu, default: int) -> int:
+    return default if wished.count is None else wished.count
+
+
+def _device(gpus: int, settings: Settings) -> orders.Device:
+    return orders.Device(gpus=gpus, allow_cpu=settings.allow_cpu_on_gpu_nodes)
+
+
+def _dataset(namespace: str, source: Source) -> orders.Dataset:
+    if source.type == "PersistentVolumeClaim":
+        return orders.Dataset(type="PersistentVolumeClaim")  # the mount is of subPath already
+    if source.s3 is None:
+        raise ValueError("dataset.source.s3 is missing")
+    prefix = own_recordings(namespace, source)
+    if prefix is not None:
+        return orders.Dataset(type="S3", prefix=prefix)
+    return orders.Dataset(type="S3", prefix=source.s3.prefix, endpoint=source.s3.endpoint, bucket=source.s3.bucket)
+
+
+def _sources(spec: VoiceModelSpec, settings: Settings) -> orders.Sources:
+    defaults, wished = settings.presets[spec.model.preset].sources, spec.model.sources or ModelSources()
+    return orders.Sources(
+        recogniser=wished.recogniser or defaults.recogniser,
+        text_encoder=wished.text_encoder or defaults.text_encoder,
+        style=wished.style or defaults.style,
+    )
+
+
+def _synthesis_input(namespace: str, spec: SynthesisJobSpec) -> orders.SynthesisInput:
+    given = spec.input
+    if given.inline is not None:
+        items = tuple(orders.Item(id=item.id, text=item.text, speaker=item.speaker) for item in given.inline.items)
+        return orders.SynthesisInput(type="Inline", items=items)
+    if given.config_map is not None:
+        path = f"{names.INPUT_MOUNT}/{given.config_map.key}"
+        return orders.SynthesisInput(type="ConfigMap", path=path, format=given.format)
+    if given.s3 is None:
+        raise ValueError(f"input.{given.type} is missing")
+    key = layout.synthesis_object(namespace, given.s3.key)
+    return orders.SynthesisInput(type="S3", key=key, format=given.format)

@@ -1,0 +1,315 @@
+"""What the operator sees, as frozen values: its resource's children and the voice's part of the store.
+
+`observe` fills them; deciding takes nothing else. The `*_of` functions read the API server's JSON and are pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kelong_contract import conditions, names
+from kelong_contract.manifests import CorpusReport, Progress, SynthesisManifest
+from kelong_contract.resources import (
+    SynthesisJobSpec,
+    SynthesisJobStatus,
+    VoiceModelSpec,
+    VoiceModelStatus,
+)
+
+Document = Mapping[str, Any]
+_EXIT_CODE = re.compile(r"failed with exit code (\d+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    """The resource that is reconciled."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobView:
+    """A Job. `wish` is the digest of the part of the spec it was made for; without `owned` the name is another's."""
+
+    name: str
+    uid: str
+    owned: bool
+    deleting: bool
+    attempt: int
+    suspended: bool
+    busy_pods: int
+    complete: bool
+    failed: bool
+    failure_reason: str
+    failure_message: str
+    generation: int
+    wish: str
+    order_digest: str
+    start_step: int
+    listing_digest: str
+
+    @property
+    def finished(self) -> bool:
+        """Whether no pod of it will run any more."""
+        return self.complete or self.failed
+
+    @property
+    def failure_exit_code(self) -> int | None:
+        """The exit code for which the podFailurePolicy gave up, if that was the reason."""
+        match = _EXIT_CODE.search(self.failure_message)
+        return int(match[1]) if match and self.failure_reason == "PodFailurePolicy" else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trouble:
+    """Why a pod does not do its work, in the scheduler's, the kubelet's or the program's own words."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodView:
+    """A pod. `step` and `job` tell which server or Job it belongs to."""
+
+    name: str
+    component: str
+    job: str
+    step: str
+    created: str
+    phase: str
+    node: str | None
+    ready: bool
+    deleting: bool
+    exit_code: int | None
+    trouble: Trouble | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether its containers will not run again."""
+        return self.phase in ("Succeeded", "Failed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeploymentView:
+    """The Deployment of the speech servers, with the step and manifest that it was last rolled out for."""
+
+    owned: bool
+    deleting: bool
+    current: bool
+    step: int
+    manifest_sha256: str
+    replicas: int
+    ready: int
+    updated: int
+    available: int
+    existing: int
+    deadline_message: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A step in the store that can be promoted."""
+
+    step: int
+    attempt: int
+    created_at: str
+    manifest_sha256: str
+    size_bytes: int
+    has_auditions: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoiceInStore:
+    """One voice's part of the store. `broken` maps a step whose checkpoint cannot be used to the reason.
+
+    `listing_digest` is that of the recordings, where it was asked for and can be had.
+    """
+
+    progress: Progress | None = None
+    report: CorpusReport | None = None
+    checkpoints: tuple[Checkpoint, ...] = ()
+    broken: dict[int, str] = field(default_factory=dict)
+    listing_digest: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreAway:
+    """The store could not be read, and why."""
+
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObservedVoice:
+    """All that is known about one VoiceModel."""
+
+    owner: Owner
+    spec: VoiceModelSpec
+    status: VoiceModelStatus
+    store: VoiceInStore | StoreAway
+    jobs: tuple[JobView, ...] = ()
+    pods: tuple[PodView, ...] = ()
+    deployment: DeploymentView | None = None
+    service_is_anothers: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferredVoice:
+    """The VoiceModel that a SynthesisJob names."""
+
+    name: str
+    uid: str
+    spec: VoiceModelSpec
+    status: VoiceModelStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesisInStore:
+    """What a SynthesisJob left in the store: its progress, or its manifest once finished."""
+
+    record: SynthesisManifest | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObservedSynthesis:
+    """All that is known about one SynthesisJob. `input_fault` says what is wrong with its ConfigMap."""
+
+    owner: Owner
+    spec: SynthesisJobSpec
+    status: SynthesisJobStatus
+    store: SynthesisInStore | StoreAway
+    voice: ReferredVoice | None = None
+    input_fault: str | None = None
+    jobs: tuple[JobView, ...] = ()
+    pods: tuple[PodView, ...] = ()
+
+
+def is_owned(document: Document, uid: str) -> bool:
+    """Whether the resource of that uid controls the object."""
+    owners = document["metadata"].get("ownerReferences", [])
+    return any(owner.get("controller") and owner.get("uid") == uid for owner in owners)
+
+
+def job_of(document: Document, uid: str) -> JobView:
+    """A Job from the API server's JSON."""
+    metadata, status = document["metadata"], document.get("status", {})
+    annotations, labels = metadata.get("annotations", {}), metadata.get("labels", {})
+    turned = {item["type"]: item for item in status.get("conditions", []) if item["status"] == "True"}
+    failed = turned.get("Failed", {})
+    return JobView(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        owned=is_owned(document, uid),
+        deleting="deletionTimestamp" in metadata,
+        attempt=_number(labels.get(names.LABEL_ATTEMPT)),
+        suspended=bool(document["spec"].get("suspend")),
+        busy_pods=max(status.get("active", 0), 0) + max(status.get("terminating") or 0, 0),
+        complete="Complete" in turned,
+        failed="Failed" in turned,
+        failure_reason=failed.get("reason", ""),
+        failure_message=failed.get("message", ""),
+        generation=_number(annotations.get(names.ANNOTATION_GENERATION)),
+        wish=annotations.get(names.ANNOTATION_APPLIED_HASH, ""),
+        order_digest=annotations.get(names.ANNOTATION_ORDER_DIGEST, ""),
+        start_step=_number(annotations.get(names.ANNOTATION_STEP)),
+        listing_digest=annotations.get(names.ANNOTATION_LISTING_DIGEST, ""),
+    )
+
+
+def pod_of(document: Document) -> PodView:
+    """A pod from the API server's JSON."""
+    metadata, status = document["metadata"], document.get("status", {})
+    labels = metadata.get("labels", {})
+    containers = status.get("containerStatuses", [])
+    ended = [end for item in containers if (end := item.get("state", {}).get("terminated")) is not None]
+    return PodView(
+        name=metadata["name"],
+        component=labels.get(names.LABEL_COMPONENT, ""),
+        job=labels.get(names.LABEL_JOB_NAME, ""),
+        step=metadata.get("annotations", {}).get(names.ANNOTATION_STEP, ""),
+        created=metadata["creationTimestamp"],
+        phase=status.get("phase", "Pending"),
+        node=document["spec"].get("nodeName"),
+        ready=any(item["type"] == "Ready" and item["status"] == "True" for item in status.get("conditions", [])),
+        deleting="deletionTimestamp" in metadata,
+        exit_code=ended[0]["exitCode"] if ended else None,
+        trouble=_trouble(metadata["name"], status),
+    )
+
+
+def deployment_of(document: Document, uid: str) -> DeploymentView:
+    """A Deployment from the API server's JSON."""
+    metadata, status = document["metadata"], document.get("status", {})
+    annotations = metadata.get("annotations", {})
+    late = [
+        item.get("message", "")
+        for item in status.get("conditions", [])
+        if item["type"] == "Progressing" and item.get("reason") == "ProgressDeadlineExceeded"
+    ]
+    return DeploymentView(
+        owned=is_owned(document, uid),
+        deleting="deletionTimestamp" in metadata,
+        current=status.get("observedGeneration", 0) >= metadata.get("generation", 0),
+        step=_number(annotations.get(names.ANNOTATION_STEP)),
+        manifest_sha256=annotations.get(names.ANNOTATION_MANIFEST, ""),
+        replicas=document["spec"].get("replicas", 1),
+        ready=status.get("readyReplicas", 0),
+        updated=status.get("updatedReplicas", 0),
+        available=status.get("availableReplicas", 0),
+        existing=status.get("replicas", 0),
+        deadline_message=late[0] if late else None,
+    )
+
+
+def _trouble(pod: str, status: Document) -> Trouble | None:
+    for condition in status.get("conditions", []):
+        if (condition["type"], condition["status"], condition.get("reason")) == (
+            "PodScheduled",
+            "False",
+            "Unschedulable",
+        ):
+            return Trouble(reason=conditions.UNSCHEDULABLE, message=condition.get("message", ""))
+    for container in status.get("containerStatuses", []):
+        state = container.get("state", {})
+        if (waiting := state.get("waiting")) is not None:
+            if (found := _waiting_trouble(pod, waiting, container)) is not None:
+                return found
+        elif (ended := state.get("terminated")) is not None and ended["exitCode"] != 0:
+            return _end_trouble(pod, ended)
+    if status.get("phase") == "Failed" and status.get("reason"):
+        message = f"pod {pod}: {status['reason']}: {status.get('message', '')}"
+        return Trouble(reason=conditions.POD_FAILED, message=message)
+    return None
+
+
+def _waiting_trouble(pod: str, waiting: Document, container: Document) -> Trouble | None:
+    reason, message = waiting.get("reason", ""), waiting.get("message", "")
+    told = f"pod {pod}: {message or reason}"
+    if reason in ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"):
+        return Trouble(reason=conditions.IMAGE_PULL_FAILED, message=told)
+    if reason == "CreateContainerConfigError":
+        missing = conditions.SECRET_MISSING if "secret" in message.lower() else conditions.POD_REFUSED
+        return Trouble(reason=missing, message=told)
+    if reason in ("CreateContainerError", "RunContainerError"):
+        return Trouble(reason=conditions.POD_REFUSED, message=told)
+    last = container.get("lastState", {}).get("terminated")
+    return _end_trouble(pod, last) if reason == "CrashLoopBackOff" and last is not None else None
+
+
+def _end_trouble(pod: str, ended: Document) -> Trouble:
+    reason = conditions.OUT_OF_MEMORY if ended.get("reason") == "OOMKilled" else conditions.POD_FAILED
+    told = ended.get("message", "").strip()
+    message = f"pod {pod} ended with exit code {ended['exitCode']} ({ended.get('reason', 'Error')})"
+    return Trouble(reason=reason, message=f"{message}: {told}" if told else message)
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text is not None and text.isascii() and text.isdigit() else 0
