@@ -1,0 +1,128 @@
+"""`make demo`: from recordings to a voice on one machine, through the front doors that a cluster's pods use.
+
+Recordings are uploaded to a store in a folder, the trainer gets its order, a step is promoted, the server speaks.
+"""
+
+import contextlib
+import io
+import os
+import sys
+import time
+from pathlib import Path
+
+import soundfile
+from kelong_contract import names, orders, store
+
+from kelong_demo import assets, material, recordings, serving, settings, training
+
+EXIT_INTERRUPTED = 130
+REFUSALS = (
+    assets.AssetsMissing,
+    material.NoMaterial,
+    recordings.RecordingsRefused,
+    serving.ServingFailed,
+    settings.BadSettings,
+    store.StoreError,
+    training.TrainingEnded,
+)
+
+
+def main(arguments: list[str]) -> int:
+    """The command line; returns the exit code."""
+    try:
+        asked = settings.read(
+            arguments,
+            os.environ,
+            at_terminal=sys.stdin.isatty() and sys.stdout.isatty(),
+            cache=assets.cache_folder(),
+        )
+        run(asked)
+    except REFUSALS as refused:
+        print(refused, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped. Run the same command again to go on from here.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    return 0
+
+
+def run(asked: settings.Settings) -> Path:
+    """All of it, told as it goes; returns the WAV file. What an earlier run finished is used again."""
+    started = time.monotonic()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    folder = store.FolderStore(asked.out / "store")
+    environment = pod_environment(asked.out)
+
+    tell(1, "Recordings and recogniser")
+    prepared = material.gather(asked)
+    material.upload(prepared, folder)
+
+    tell(2, f"Training {asked.steps} steps from scratch (Ctrl-C saves; the same command goes on)")
+    order = training.order(asked, prepared)
+    training.train(order, asked.out / "training-order.json", folder, environment)
+
+    promoted = training.last_step(order, folder)
+    tell(3, f"Promoting step {promoted.number} and starting the server")
+    log_file = asked.out / "server.log"
+    with serving.serving(serving.order(order, promoted), asked.port, environment, log_file) as server:
+        wav_file = asked.out / f"step-{promoted.number}.wav"
+        wav_file.write_bytes(server.speak(asked.text))
+        tell_what_was_made(asked, order, folder, promoted, wav_file, started)
+        if asked.keep:
+            wait_at(server)
+    return wav_file
+
+
+def pod_environment(out: Path) -> dict[str, str]:
+    """The environment the operator would give a pod, with a folder for a store."""
+    return {
+        **os.environ,
+        names.ENV_STORE_URL: (out / "store").as_uri(),
+        names.ENV_WORK_DIR: str(out / "work"),
+        names.ENV_METRICS_PORT: "0",
+    }
+
+
+def tell(number: int, what: str) -> None:
+    """A heading in the demo's own voice."""
+    print(f"\n== {number} of 3: {what}", flush=True)
+
+
+def tell_what_was_made(
+    asked: settings.Settings,
+    order: orders.TrainingOrder,
+    folder: store.FolderStore,
+    promoted: training.Step,
+    wav_file: Path,
+    started: float,
+) -> None:
+    """What there is now, where, and how good it can be, in plain words."""
+    sound = soundfile.info(io.BytesIO(wav_file.read_bytes()))
+    heard = training.report(order, folder)
+    lines = (
+        "",
+        f"A voice was trained and spoke, in {(time.monotonic() - started) / 60:.1f} minutes:",
+        f"  recordings   {heard.duration_s:.0f} s in {heard.recordings} files; {heard.kept_s:.0f} s became "
+        f"{heard.clips} clips, labelled by Whisper",
+        f"  voice        step {promoted.number} of the 'tiny' preset, from scratch",
+        f"  it said      {asked.text}",
+        f"  into         {wav_file} ({sound.duration:.1f} s at {sound.samplerate} Hz)",
+        f"  all else     {folder.root / order.voice.place().prefix} (clips, checkpoints, auditions of each)",
+        "",
+        "Do not expect to understand it: a voice this small babbles after so few steps.",
+        f"'make demo STEPS={asked.steps * 10}' goes on from here, 'make demo RECORDINGS=folder' takes your own voice.",
+    )
+    print("\n".join(lines), flush=True)
+
+
+def wait_at(server: serving.Server) -> None:
+    """The server stays for the page and for requests until Ctrl-C, or until it ends itself."""
+    print(f"\nThe page is at {server.address} - open it in a browser. Ctrl-C ends the server.", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.process.wait()
+        raise serving.ServingFailed("The server ended by itself; see its log.")
+    print("\nThe server is ending.")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

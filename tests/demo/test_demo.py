@@ -1,0 +1,117 @@
+"""The demo for real, in small: forty seconds of recordings and six steps, through to speech."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+STEPS = 6
+TEXT = "今天天气很好。"
+
+
+def command(out: Path, **wishes: str) -> tuple[list[str], dict[str, str]]:
+    """What `make demo OUT=… NAME=value` runs."""
+    environment = {**os.environ, "OUT": str(out), "TEXT": TEXT, "STEPS": str(STEPS), "PORT": "18400", **wishes}
+    return [sys.executable, "-m", "kelong_demo", "--minutes", "0.7"], environment
+
+
+def run(out: Path, **wishes: str) -> subprocess.CompletedProcess[str]:
+    line, environment = command(out, **wishes)
+    return subprocess.run(line, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=400)
+
+
+def loss_steps(out: Path) -> list[int]:
+    """Every step in the loss logs, attempt after attempt."""
+    logs = sorted(out.glob("store/voices/demo/demo/*/losses/*.jsonl"), key=lambda path: int(path.stem))
+    return [json.loads(line)["step"] for log in logs for line in log.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    out = tmp_path_factory.mktemp("demo") / "voice"
+    return out, run(out)
+
+
+def test_it_ends_by_itself_with_a_wav_that_can_be_heard(
+    first: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    out, finished = first
+    assert finished.returncode == 0, finished.stderr
+    samples, sample_rate_hz = soundfile.read(out / f"step-{STEPS}.wav")
+    assert 0.3 < len(samples) / sample_rate_hz < 15
+    assert np.isfinite(samples).all()
+    assert np.sqrt((samples**2).mean()) > 1e-4
+
+
+def test_it_says_in_plain_words_what_it_made_and_where(
+    first: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    out, finished = first
+    assert TEXT in finished.stdout
+    assert str(out / f"step-{STEPS}.wav") in finished.stdout
+    assert "babbles" in finished.stdout
+    assert re.search(r"\d+ s became [1-9]\d* clips", finished.stdout)
+    made = Path(re.search(r"all else +(\S+)", finished.stdout)[1])
+    assert (made / "corpus" / "corpus.json").exists()
+
+
+def test_every_checkpoint_was_published_with_its_auditions(
+    first: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    out, _ = first
+    (voice,) = out.glob("store/voices/demo/demo/*")
+    assert sorted(path.parent.name for path in voice.glob("checkpoints/*/manifest.json")) == ["2", "4", "6"]
+    assert sorted(path.parent.name for path in voice.glob("auditions/*/report.json")) == ["2", "4", "6"]
+
+
+def test_a_second_run_goes_on_where_the_first_ended_and_stays_until_told(
+    first: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    out, _ = first
+    before = {path: path.stat().st_mtime_ns for path in (out / "recordings").iterdir()}
+    line, environment = command(out, STEPS=str(STEPS + 3), KEEP="1")
+    with subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, text=True) as demo:
+        try:
+            address = next(found[1] for said in demo.stdout if (found := re.search(r"The page is at (\S+)", said)))
+            with urllib.request.urlopen(address, timeout=10) as page:
+                assert "<html" in page.read().decode().lower()
+        finally:
+            demo.send_signal(signal.SIGINT)
+            demo.stdout.read()
+            assert demo.wait(60) == 0
+    assert loss_steps(out) == list(range(1, STEPS + 4))
+    assert {path: path.stat().st_mtime_ns for path in (out / "recordings").iterdir()} == before
+    assert (out / f"step-{STEPS + 3}.wav").exists()
+    with pytest.raises(OSError):
+        urllib.request.urlopen(address, timeout=2)
+
+
+def test_ctrl_c_saves_and_the_same_command_goes_on(first: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    out, _ = first
+    line, environment = command(out, STEPS="100000")
+    with subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
+        os.set_blocking(demo.stderr.fileno(), True)
+        while len(loss_steps(out)) < STEPS + 5 and demo.poll() is None:
+            demo.stderr.readline()
+        demo.send_signal(signal.SIGINT)
+        _, said = demo.communicate(timeout=120)
+    assert "Run the same command again to go on" in said
+    assert demo.returncode == 1
+    reached = loss_steps(out)
+    assert run(out, STEPS=str(reached[-1] + 2)).returncode == 0
+    assert loss_steps(out) == list(range(1, reached[-1] + 3))
+
+
+def test_a_wish_it_cannot_meet_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    refused = run(tmp_path / "out", STEPS="many", RECORDINGS=str(tmp_path / "nowhere"))
+    assert refused.returncode == 1
+    assert "STEPS is 'many'" in refused.stderr and "nowhere" in refused.stderr
+    assert "Traceback" not in refused.stderr
