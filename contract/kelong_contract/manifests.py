@@ -83,7 +83,16 @@ class Rejection:
     start_s: float
     end_s: float
     reason: Literal[
-        "Undecodable", "Silent", "TooShort", "TooLong", "NoSpeech", "NoText", "OtherLanguage", "Unspeakable", "Silence"
+        "Undecodable",
+        "Silent",
+        "TooShort",
+        "TooLong",
+        "NoSpeech",
+        "NoText",
+        "OtherLanguage",
+        "ImplausibleText",
+        "Unspeakable",
+        "Silence",
     ]
     message: str
 

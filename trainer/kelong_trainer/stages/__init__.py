@@ -1,1 +1,1 @@
-"""The stages of preprocessing, in the order ingest, transcribe, slice, phonemes, features: each takes a Corpus and returns one."""
+"""The stages of preprocessing: ingest, transcribe, slice, phonemes, features. Each takes a Corpus and returns one."""

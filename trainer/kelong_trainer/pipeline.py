@@ -1,0 +1,140 @@
+"""Preprocessing: the stages in their order, each finished one kept in the store by the digest of all it depends on.
+
+`__main__` calls `prepare` before training. A pod that starts again goes on where the last one was.
+"""
+
+from __future__ import annotations
+
+import collections
+import logging
+from collections.abc import Callable, Mapping
+
+from kelong_contract import codec, layout, manifests
+
+from kelong_trainer import recordings
+from kelong_trainer.context import BadData, RunContext
+from kelong_trainer.stages import features, ingest, phonemes, slice, transcribe
+
+log = logging.getLogger(__name__)
+
+# The stages, in their order. Each is a module with VERSION, facts and run.
+STAGES = ("ingest", "transcribe", "slice", "phonemes", "features")
+REPORTED_RECORDINGS = 20
+REPORTED_EXAMPLES = 3
+
+
+def prepare(context: RunContext) -> manifests.Corpus:
+    """The corpus to train on: the frozen one if training began, else what the stages make of the recordings.
+
+    Leaves the totals in the store and in the metrics. Raises BadData when nothing usable is left, BadOrder when the
+    order cannot be carried out, Stopped when asked to stop.
+    """
+    frozen_key = layout.corpus(context.place)
+    if context.store.exists(frozen_key):
+        corpus = codec.loads(manifests.Corpus, context.store.get(frozen_key), "corpus.json")
+        for name in STAGES:
+            context.telemetry.cached_stage(name)
+    else:
+        corpus = _prepare(context)
+    _publish(context, corpus)
+    return corpus
+
+
+def _prepare(context: RunContext) -> manifests.Corpus:
+    # Sources that are missing are found before hours are spent on what comes first.
+    transcribing, encoding = transcribe.facts(context), features.facts(context)
+    listing = recordings.Source(context).listing()
+    speakers = _speaker_ids(context)
+    found: dict[str, object] = {**ingest.facts(context, listing), "ids": speakers}
+    corpus = _stage(context, "ingest", ingest.VERSION, found, lambda: ingest.run(context, listing, speakers))
+    heard = corpus
+    corpus = _after(context, "transcribe", transcribe.VERSION, corpus, transcribing, transcribe.run)
+    corpus = _after(context, "slice", slice.VERSION, corpus, slice.facts(context), slice.run)
+    corpus = _after(context, "phonemes", phonemes.VERSION, corpus, phonemes.facts(context), phonemes.run)
+    if not corpus.clips:
+        _publish(context, corpus)
+        raise BadData("TooFewClips", _nothing_left(corpus, len(heard.recordings)))
+    return _after(context, "features", features.VERSION, corpus, encoding, features.run)
+
+
+def _after(
+    context: RunContext,
+    name: str,
+    version: int,
+    corpus: manifests.Corpus,
+    facts: Mapping[str, object],
+    run: Callable[[RunContext, manifests.Corpus], manifests.Corpus],
+) -> manifests.Corpus:
+    """A stage that works on the corpus of the one before it."""
+    return _stage(context, name, version, {**facts, "input": codec.digest(corpus)}, lambda: run(context, corpus))
+
+
+def _stage(
+    context: RunContext, name: str, version: int, facts: Mapping[str, object], work: Callable[[], manifests.Corpus]
+) -> manifests.Corpus:
+    """A stage's result from the store, or made now and put there."""
+    context.check_stopping()
+    key = layout.stage(context.place, name, codec.digest({"stage": name, "version": version, "facts": facts}))
+    if context.store.exists(key):
+        context.telemetry.cached_stage(name)
+        return codec.loads(manifests.Corpus, context.store.get(key), f"the result of the stage {name}")
+    corpus = work()
+    context.store.put(key, codec.dumps(corpus), "application/json")
+    return corpus
+
+
+def _speaker_ids(context: RunContext) -> dict[str, int]:
+    """An id for each speaker: the one given before, or the lowest that is free, in the order's order."""
+    key = layout.corpus_report(context.place)
+    known: dict[str, int] = {}
+    if context.store.exists(key):
+        before = codec.loads(manifests.CorpusReport, context.store.get(key), "the corpus report")
+        known = {speaker.name: speaker.id for speaker in before.speakers}
+    names = [speaker.name for speaker in context.order.speakers]
+    ids = {name: known[name] for name in names if name in known}
+    free = (number for number in range(len(names) + len(ids)) if number not in set(ids.values()))
+    return {name: ids[name] if name in ids else next(free) for name in names}
+
+
+def _publish(context: RunContext, corpus: manifests.Corpus) -> None:
+    report = summarise(corpus)
+    context.store.put(layout.corpus_report(context.place), codec.dumps(report), "application/json")
+    context.telemetry.dataset(report)
+
+
+def summarise(corpus: manifests.Corpus) -> manifests.CorpusReport:
+    """The totals of a corpus."""
+    clips: dict[str, list[manifests.Clip]] = {name: [] for name in corpus.speakers}
+    for clip in corpus.clips:
+        clips[clip.speaker].append(clip)
+    dropped: dict[str, list[manifests.Rejection]] = collections.defaultdict(list)
+    for rejection in corpus.rejections:
+        dropped[rejection.reason].append(rejection)
+    durations = {recording.key: recording.duration_s for recording in corpus.recordings}
+    whole = [item for item in corpus.rejections if item.start_s == 0 and item.end_s == durations[item.recording]]
+    return manifests.CorpusReport(
+        digest=codec.digest(corpus),
+        clips=len(corpus.clips),
+        recordings=len(corpus.recordings),
+        duration_s=sum(durations.values()),
+        kept_s=sum(clip.duration_s for clip in corpus.clips),
+        speakers=tuple(
+            manifests.SpeakerTotals(
+                name=name, id=number, clips=len(clips[name]), duration_s=sum(clip.duration_s for clip in clips[name])
+            )
+            for name, number in corpus.speakers.items()
+        ),
+        dropped=tuple(
+            manifests.Dropped(reason=reason, count=len(items), duration_s=sum(item.duration_s for item in items))
+            for reason, items in sorted(dropped.items())
+        ),
+        rejected_recordings=tuple(whole[:REPORTED_RECORDINGS]),
+    )
+
+
+def _nothing_left(corpus: manifests.Corpus, recordings_count: int) -> str:
+    """One sentence that says what became of the recordings, with a few examples."""
+    telling = [item for item in corpus.rejections if item.reason != "Silence"]
+    examples = "; ".join(item.message for item in telling[:REPORTED_EXAMPLES])
+    more = f"; and {len(telling) - REPORTED_EXAMPLES} more" if len(telling) > REPORTED_EXAMPLES else ""
+    return f"no clip is left of {recordings_count} recordings: {examples}{more}"

@@ -1,0 +1,60 @@
+"""Adds to each clip the phones of its text, by the same front end that the server uses."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+
+from kelong_contract import manifests
+from kelong_speech import config
+from kelong_speech.text import frontend
+
+from kelong_trainer.context import RunContext
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+
+
+def facts(context: RunContext) -> dict[str, object]:
+    """What the result depends on besides the texts and this code."""
+    return {"front_end": config.FrontEndConfig().version, "profile": context.order.training.profile}
+
+
+def run(context: RunContext, corpus: manifests.Corpus) -> manifests.Corpus:
+    """The corpus with phones in every clip; a clip whose text cannot be spoken becomes a rejection that says why."""
+    profile = frontend.Profile(context.order.training.profile)
+    clips: list[manifests.Clip] = []
+    rejections: list[manifests.Rejection] = []
+    with context.telemetry.stage("phonemes", len(corpus.clips), "clips") as bar:
+        for clip in corpus.clips:
+            context.check_stopping()
+            outcome = _analyse(clip, profile)
+            if isinstance(outcome, manifests.Clip):
+                clips.append(outcome)
+            else:
+                log.info("%s", outcome.message)
+                rejections.append(outcome)
+            bar.advance()
+    return dataclasses.replace(
+        corpus, stage="phonemes", clips=tuple(clips), rejections=(*corpus.rejections, *rejections)
+    )
+
+
+def _analyse(clip: manifests.Clip, profile: frontend.Profile) -> manifests.Clip | manifests.Rejection:
+    where = f"{clip.recording} from {clip.start_s:.2f} s to {clip.end_s:.2f} s ('{clip.text[:40]}')"
+    rejected = manifests.Rejection(
+        recording=clip.recording, start_s=clip.start_s, end_s=clip.end_s, reason="Unspeakable", message=where
+    )
+    try:
+        utterance = frontend.analyse(clip.text, profile)
+    except frontend.UnspeakableText as error:
+        return dataclasses.replace(rejected, message=f"{where}: {error.message}")
+    symbols = len(utterance.ids().phone_ids)
+    frames = clip.samples // config.AudioConfig().hop_samples
+    if symbols > frames:  # alignment gives each symbol a frame at least
+        message = f"{where}: its text needs {symbols} frames and the clip has {frames}"
+        return dataclasses.replace(rejected, reason="ImplausibleText", message=message)
+    return dataclasses.replace(
+        clip, spoken=utterance.spoken, phones=utterance.phones, tones=utterance.tones, word2ph=utterance.word2ph
+    )
