@@ -33,6 +33,7 @@ TRAINED_REASON = "Trained"
 USER_REQUESTED = "UserRequested"
 SUSPENDED_REASON = "Suspended"
 NOT_SUSPENDED = "NotSuspended"
+STOPPING = "Stopping"
 UPLOADED = "Uploaded"
 NONE_YET = "NoneYet"
 NOT_REQUESTED = "NotRequested"
@@ -55,7 +56,6 @@ INVALID_SPEC = "InvalidSpec"
 NAME_CONFLICT = "NameConflict"
 UNSCHEDULABLE = "Unschedulable"
 SECRET_MISSING = "SecretMissing"
-VOLUME_MISSING = "PersistentVolumeClaimMissing"
 IMAGE_PULL_FAILED = "ImagePullFailed"
 OUT_OF_MEMORY = "OutOfMemory"
 POD_FAILED = "PodFailed"
@@ -68,6 +68,7 @@ BAD_DATA = "BadData"
 TOO_FEW_CLIPS = "TooFewClips"
 DATASET_INVALID = "DatasetInvalid"
 TRAINING_FAILED = "TrainingFailed"
+NAN_LOSS = "NaNLoss"
 STEP_NOT_FOUND = "StepNotFound"
 CHECKSUM_MISMATCH = "ChecksumMismatch"
 PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
@@ -89,12 +90,12 @@ NEEDS_A_PERSON = frozenset(
         TOO_FEW_CLIPS,
         DATASET_INVALID,
         TRAINING_FAILED,
+        NAN_LOSS,
         CHECKSUM_MISMATCH,
         PROGRESS_DEADLINE_EXCEEDED,
         INPUT_INVALID,
         NO_ITEM_SUCCEEDED,
         SECRET_MISSING,
-        VOLUME_MISSING,
         IMAGE_PULL_FAILED,
         POD_REFUSED,
     }

@@ -130,6 +130,7 @@ class Checkpoint:
 class VoiceInStore:
     """One voice's part of the store. `broken` maps a step whose checkpoint cannot be used to the reason.
 
+    `checkpoints` are those that can be promoted, `saved_step` the newest that training can resume from.
     `listing_digest` is that of the recordings, where it was asked for and can be had.
     """
 
@@ -137,6 +138,7 @@ class VoiceInStore:
     report: CorpusReport | None = None
     checkpoints: tuple[Checkpoint, ...] = ()
     broken: dict[int, str] = field(default_factory=dict)
+    saved_step: int = 0
     listing_digest: str | None = None
 
 
@@ -229,7 +231,7 @@ def pod_of(document: Document) -> PodView:
     metadata, status = document["metadata"], document.get("status", {})
     labels = metadata.get("labels", {})
     containers = status.get("containerStatuses", [])
-    ended = [end for item in containers if (end := item.get("state", {}).get("terminated")) is not None]
+    ended = [end for item in containers if (end := _end_of(item)) is not None]
     return PodView(
         name=metadata["name"],
         component=labels.get(names.LABEL_COMPONENT, ""),
@@ -267,6 +269,13 @@ def deployment_of(document: Document, uid: str) -> DeploymentView:
         existing=status.get("replicas", 0),
         deadline_message=late[0] if late else None,
     )
+
+
+def _end_of(container: Document) -> Document | None:
+    """How the container ended, or ended the last time where it waits to be started again."""
+    now = container.get("state", {})
+    ended: Document | None = now.get("terminated")
+    return container.get("lastState", {}).get("terminated") if ended is None and "waiting" in now else ended
 
 
 def _trouble(pod: str, status: Document) -> Trouble | None:

@@ -1,0 +1,350 @@
+"""The training side of a VoiceModel: which Job there should be, and what training says about itself. Pure."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass, replace
+
+from kelong_contract import conditions, names
+from kelong_contract.conditions import Finding
+from kelong_contract.manifests import CorpusReport, Problem, Progress
+from kelong_contract.resources import (
+    DatasetStatus,
+    DroppedStatus,
+    RejectedRecording,
+    SpeakerStatus,
+    TrainingStatus,
+)
+
+from kelong_operator import children, order_book, rules
+from kelong_operator.plan import Action, Create, Delete, Lane, Suspend
+from kelong_operator.settings import Settings
+from kelong_operator.views import JobView, ObservedVoice, PodView, StoreAway, Trouble, VoiceInStore
+
+_REPLACING_LOOK_S = 2.0  # until a Job that is being deleted is gone; its watch event usually comes first
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Where:
+    """What is known of the training: its latest Job, that Job's pod, and what the trainer said last."""
+
+    job: JobView | None
+    pod: PodView | None
+    progress: Progress | None
+    report: CorpusReport | None
+    max_steps: int
+
+    @property
+    def current(self) -> Progress | None:
+        """The trainer's word, if it is about the latest Job and not about one before it."""
+        if self.progress is None or self.job is None or self.progress.order_digest != self.job.order_digest:
+            return None
+        return self.progress
+
+    @property
+    def problem(self) -> Problem | None:
+        """What the trainer of the latest Job could not get over."""
+        return self.current.problem if self.current is not None else None
+
+
+def decide(seen: ObservedVoice, settings: Settings) -> Lane:
+    """What to do about the training Job, and the conditions DatasetReady, Trained, Suspended."""
+    foreign = [job.name for job in seen.jobs if not job.owned]
+    if foreign:
+        message = f"the Job {foreign[0]} exists and belongs to something else; delete it, or rename this VoiceModel"
+        finding = Finding(type=conditions.TRAINED, status="False", reason=conditions.NAME_CONFLICT, message=message)
+        return Lane(findings=(finding,), again_in_s=settings.intervals.resync_seconds)
+    where = locate(seen)
+    if is_done(seen, where):
+        return _at_rest(seen, where, settings)
+    if any(job.deleting for job in seen.jobs):
+        found = _replacing("the Job of the last attempt is being removed")
+        return Lane(findings=_findings(seen, where, found), again_in_s=_REPLACING_LOOK_S)
+    if seen.spec.suspend:
+        return _suspended(seen, where, settings)
+    return _wanted(seen, where, settings)
+
+
+def locate(seen: ObservedVoice) -> _Where:
+    """The latest Job with its pod, and the store's word on it."""
+    job = max(seen.jobs, key=lambda item: item.attempt, default=None)
+    stored = seen.store if isinstance(seen.store, VoiceInStore) else VoiceInStore()
+    return _Where(
+        job=job,
+        pod=_latest_pod(seen.pods, job.name) if job is not None else None,
+        progress=stored.progress,
+        report=stored.report,
+        max_steps=seen.spec.training.max_steps,
+    )
+
+
+def wants_listing(seen: ObservedVoice) -> bool:
+    """Whether the digest of the recordings matters now: before a Job is made, and after bad data or a bad order."""
+    where = locate(seen)
+    if is_done(seen, where):
+        return False
+    return where.job is None or (where.job.failed and _refused(where))
+
+
+def is_done(seen: ObservedVoice, where: _Where) -> bool:
+    """Whether maxSteps is reached. Terminal: a Job that is gone afterwards is not made again."""
+    progress, job, known = where.progress, where.job, seen.status.training
+    if progress is not None and progress.stage == "done" and progress.step >= where.max_steps:
+        return True
+    if known.completion_time is not None and (known.current_step or 0) >= where.max_steps:
+        return True
+    return job is not None and job.complete and job.wish == order_book.training_wish(seen.spec)
+
+
+def status_of(seen: ObservedVoice, settings: Settings, now: str) -> TrainingStatus:
+    """`status.training`. Numbers that move all the time are written only so often."""
+    known, where = seen.status.training, locate(seen)
+    progress, job = where.progress, where.job
+    status = replace(
+        known,
+        attempt=max(job.attempt if job is not None else 0, known.attempt or 0) or None,
+        job_name=job.name if job is not None else known.job_name,
+        node_name=where.pod.node if where.pod is not None and where.pod.node is not None else known.node_name,
+    )
+    if progress is None:
+        return status
+    done = progress.stage == "done" and progress.step >= where.max_steps
+    completed_at = known.completion_time or rules.utc(progress.updated_at) or now
+    status = replace(
+        status,
+        start_time=known.start_time or rules.utc(progress.started_at),
+        device=progress.device,
+        completion_time=completed_at if done else None,
+    )
+    if not _worth_writing(known, progress, settings.intervals.progress_seconds):
+        return status
+    return replace(
+        status,
+        stage=progress.stage,
+        current_step=progress.step if progress.started_at is not None else None,
+        steps_per_second=f"{progress.steps_per_s:.3g}" if progress.steps_per_s is not None else None,
+        estimated_remaining_seconds=round(progress.remaining_s) if progress.remaining_s is not None else None,
+        last_progress_time=rules.utc(progress.updated_at),
+    )
+
+
+def dataset_of(seen: ObservedVoice) -> DatasetStatus | None:
+    """`status.dataset`, from the corpus report."""
+    report = seen.store.report if isinstance(seen.store, VoiceInStore) else None
+    if report is None:
+        return seen.status.dataset
+    return DatasetStatus(
+        digest=report.digest,
+        recordings=report.recordings,
+        clips=report.clips,
+        duration_seconds=round(report.duration_s),
+        kept_seconds=round(report.kept_s),
+        speakers=tuple(
+            SpeakerStatus(name=item.name, id=item.id, clips=item.clips, duration_seconds=round(item.duration_s))
+            for item in report.speakers
+        ),
+        dropped=tuple(
+            DroppedStatus(reason=item.reason, count=item.count, duration_seconds=round(item.duration_s))
+            for item in report.dropped
+        ),
+        rejected_recordings=tuple(
+            RejectedRecording(recording=item.recording, reason=item.reason, message=item.message[:1024])
+            for item in report.rejected_recordings[:20]
+        ),
+    )
+
+
+def _at_rest(seen: ObservedVoice, where: _Where, settings: Settings) -> Lane:
+    found = Finding(
+        type=conditions.TRAINED,
+        status="True",
+        reason=conditions.MAX_STEPS_REACHED,
+        message=f"all {where.max_steps} steps are trained",
+    )
+    return Lane(findings=_findings(seen, where, found), again_in_s=settings.intervals.resync_seconds)
+
+
+def _suspended(seen: ObservedVoice, where: _Where, settings: Settings) -> Lane:
+    job, actions = where.job, tuple[Action, ...]()
+    if job is not None and job.finished:
+        actions = _remove(job)  # so that taking suspend back starts the next attempt
+    elif job is not None and not job.suspended:
+        actions = (Suspend(job=job.name, suspended=True),)
+    resting = job is None or job.finished or (job.suspended and job.busy_pods == 0)
+    found = Finding(
+        type=conditions.TRAINED,
+        status="False",
+        reason=conditions.SUSPENDED_REASON,
+        message="training is suspended; set spec.suspend to false to go on",
+    )
+    again_in_s = settings.intervals.resync_seconds if resting else settings.intervals.training_seconds
+    return Lane(findings=_findings(seen, where, found), actions=actions, again_in_s=again_in_s)
+
+
+def _wanted(seen: ObservedVoice, where: _Where, settings: Settings) -> Lane:
+    job, wish = where.job, order_book.training_wish(seen.spec)
+    soon_s = settings.intervals.training_seconds
+    if job is None:
+        return _next_attempt(seen, where, settings)
+    if job.finished:
+        if not _try_again(seen, where, job):
+            found = _failure(where, job)
+            return Lane(findings=_findings(seen, where, found), again_in_s=settings.intervals.resync_seconds)
+        found = _replacing(f"the Job {job.name} has ended and the next attempt follows")
+        return Lane(findings=_findings(seen, where, found), actions=_remove(job), again_in_s=_REPLACING_LOOK_S)
+    if job.wish != wish:
+        found = _replacing(f"the Job {job.name} saves and makes way for the changed spec")
+        if job.suspended and job.busy_pods == 0:
+            return Lane(findings=_findings(seen, where, found), actions=_remove(job), again_in_s=_REPLACING_LOOK_S)
+        actions = () if job.suspended else (Suspend(job=job.name, suspended=True),)
+        return Lane(findings=_findings(seen, where, found), actions=actions, again_in_s=soon_s)
+    resume = (Suspend(job=job.name, suspended=False),) if job.suspended else ()
+    return Lane(findings=_findings(seen, where, _at_work(where)), actions=resume, again_in_s=soon_s)
+
+
+def _next_attempt(seen: ObservedVoice, where: _Where, settings: Settings) -> Lane:
+    if isinstance(seen.store, StoreAway):
+        found = Finding(
+            type=conditions.TRAINED,
+            status="False",
+            reason=conditions.STORAGE_UNAVAILABLE,
+            message="training starts when the store can be reached",
+        )
+        return Lane(findings=_findings(seen, where, found), again_in_s=settings.intervals.retry_seconds)
+    order = order_book.training_order(seen.owner, seen.spec, settings)
+    attempt = (seen.status.training.attempt or 0) + 1
+    job = children.build_training_job(
+        seen.owner,
+        seen.spec,
+        order,
+        settings,
+        attempt=attempt,
+        start_step=seen.store.saved_step,
+        listing_digest=seen.store.listing_digest,
+    )
+    name = children.training_job_name(seen.owner, attempt)
+    found = Finding(
+        type=conditions.TRAINED,
+        status="False",
+        reason=conditions.SCHEDULING,
+        message=f"the Job {name} is made and waits for its pod",
+    )
+    return Lane(
+        findings=_findings(seen, where, found),
+        actions=(Create(body=children.build_order(seen.owner, name, order)), Create(body=job)),
+        again_in_s=settings.intervals.training_seconds,
+    )
+
+
+def _try_again(seen: ObservedVoice, where: _Where, job: JobView) -> bool:
+    """Whether a Job that has ended before maxSteps is followed by another attempt."""
+    if job.complete or job.generation != seen.owner.generation:
+        return True
+    if not isinstance(seen.store, VoiceInStore):
+        return False
+    if _refused(where):
+        listing = seen.store.listing_digest
+        return listing is not None and listing != job.listing_digest
+    return seen.store.saved_step > job.start_step  # steps have advanced: a fresh budget
+
+
+def _refused(where: _Where) -> bool:
+    """Whether the trainer said that trying again would not help (exit codes 64 and 65)."""
+    return where.job is not None and where.job.failure_exit_code in (names.EXIT_BAD_ORDER, names.EXIT_BAD_DATA)
+
+
+def _failure(where: _Where, job: JobView) -> Finding:
+    """Trained, of a Job that failed for good."""
+    trouble, problem = where.pod.trouble if where.pod is not None else None, where.problem
+    if _refused(where):
+        fallback = conditions.BAD_ORDER if job.failure_exit_code == names.EXIT_BAD_ORDER else conditions.BAD_DATA
+        reason = problem.reason if problem is not None else fallback
+        told = problem.message if problem is not None else _told(trouble, job)
+    else:
+        reason = job.failure_reason or conditions.POD_FAILED
+        told = f"{job.failure_message}; {_told(trouble, job)}" if trouble is not None else job.failure_message
+    return Finding(type=conditions.TRAINED, status="False", reason=reason, message=told)
+
+
+def _told(trouble: Trouble | None, job: JobView) -> str:
+    return trouble.message if trouble is not None else job.failure_message
+
+
+def _at_work(where: _Where) -> Finding:
+    """Trained, of a Job that is on its way."""
+    pod, job, current = where.pod, where.job, where.current
+    reason, message = conditions.SCHEDULING, f"the Job {job.name if job else ''} waits for its pod"
+    if pod is not None and pod.trouble is not None:
+        reason, message = pod.trouble.reason, pod.trouble.message
+    elif pod is not None and pod.phase == "Running":
+        training = current is not None and current.started_at is not None and current.stage in ("train", "done")
+        reason = conditions.RUNNING if training else conditions.PREPARING
+        message = f"pod {pod.name} {'trains' if training else 'prepares the recordings'} on node {pod.node}"
+    elif pod is not None and pod.node is not None:
+        message = f"pod {pod.name} is starting on node {pod.node}"
+    return Finding(type=conditions.TRAINED, status="False", reason=reason, message=message)
+
+
+def _findings(seen: ObservedVoice, where: _Where, trained: Finding) -> tuple[Finding, ...]:
+    return (_dataset_finding(seen, where, trained), trained, _suspension(seen, where))
+
+
+def _dataset_finding(seen: ObservedVoice, where: _Where, trained: Finding) -> Finding:
+    job, known = where.job, conditions.find(seen.status.conditions, conditions.DATASET_READY)
+    kind = conditions.DATASET_READY
+    preparing = where.progress is None or where.progress.started_at is None
+    ended = job is not None and job.failed and trained.reason not in (conditions.REPLACING, conditions.SUSPENDED_REASON)
+    if preparing and ended and job is not None and job.failure_exit_code == names.EXIT_BAD_DATA:
+        return Finding(type=kind, status="False", reason=trained.reason, message=trained.message)
+    if where.report is not None and not (preparing and where.report.clips == 0):
+        return Finding(type=kind, status="True", reason=conditions.PREPARED, message=_summary(where.report))
+    if isinstance(seen.store, StoreAway) and known is not None:
+        return Finding(type=kind, status=known.status, reason=known.reason, message=known.message)
+    if trained.reason == conditions.PREPARING:
+        return Finding(type=kind, status="False", reason=conditions.PREPARING, message=trained.message)
+    message = "the recordings have not been looked at yet"
+    return Finding(type=kind, status="Unknown", reason=conditions.PENDING, message=message)
+
+
+def _summary(report: CorpusReport) -> str:
+    dropped_s = sum(item.duration_s for item in report.dropped)
+    reasons = ", ".join(f"{item.reason} {rules.duration(item.duration_s)}" for item in report.dropped)
+    lost = f", {rules.duration(dropped_s)} dropped ({reasons})" if report.dropped else ""
+    return f"{report.clips} clips from {report.recordings} recordings, {rules.duration(report.kept_s)} kept{lost}"
+
+
+def _suspension(seen: ObservedVoice, where: _Where) -> Finding:
+    kind, job = conditions.SUSPENDED, where.job
+    if not seen.spec.suspend:
+        return Finding(type=kind, status="False", reason=conditions.NOT_SUSPENDED, message="training may run")
+    if job is None or job.finished or (job.suspended and job.busy_pods == 0):
+        message = "spec.suspend is set, no pod trains"
+        return Finding(type=kind, status="True", reason=conditions.USER_REQUESTED, message=message)
+    message = f"spec.suspend is set, the pod of {job.name} saves"
+    return Finding(type=kind, status="False", reason=conditions.STOPPING, message=message)
+
+
+def _replacing(message: str) -> Finding:
+    return Finding(type=conditions.TRAINED, status="False", reason=conditions.REPLACING, message=message)
+
+
+def _remove(job: JobView) -> tuple[Action, ...]:
+    return (
+        Delete(kind="Job", name=job.name, uid=job.uid),
+        Delete(kind="ConfigMap", name=children.order_name(job.name)),
+    )
+
+
+def _latest_pod(pods: tuple[PodView, ...], job: str) -> PodView | None:
+    """The pod that counts: one that may still work before one that has ended, the newest of those."""
+    mine = [pod for pod in pods if pod.job == job]
+    return max(mine, key=lambda pod: (not pod.ended and not pod.deleting, pod.created, pod.name), default=None)
+
+
+def _worth_writing(known: TrainingStatus, progress: Progress, least_s: float) -> bool:
+    if known.last_progress_time is None or known.stage != progress.stage:
+        return True
+    written, said = rules.moment(known.last_progress_time), rules.moment(progress.updated_at)
+    if written is None or said is None:
+        return True
+    return said < written or said - written >= datetime.timedelta(seconds=least_s)
