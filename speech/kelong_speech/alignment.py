@@ -57,7 +57,7 @@ def search(scores: Tensor, phone_counts: Tensor, frame_counts: Tensor) -> Tensor
                 f"item {item} of the batch has {phone_count} symbols but only {frame_count} frames; every symbol "
                 "needs one frame: leave such clips out of the corpus"
             )
-    table = np.ascontiguousarray(scores.detach().float().cpu().numpy())
+    table = np.array(scores.detach().float().cpu().numpy(), order="C")  # a copy: the search writes into it
     durations = np.zeros((table.shape[0], table.shape[2]), dtype=np.int64)
     _compiled()(table, phones, frames, durations)
     return torch.from_numpy(durations).to(scores.device)

@@ -243,9 +243,7 @@ def _faults(config: VoiceConfig) -> list[str]:
     if model.flow_encoder not in ("transformer", "wavenet"):
         found.append(f"flow_encoder {model.flow_encoder!r} must be transformer or wavenet")
     if config.front_end.version != FRONT_END_VERSION:
-        found.append(
-            f"front end version {config.front_end.version} is not the one of this program, {FRONT_END_VERSION}"
-        )
+        found.append(f"front end version {config.front_end.version} is not this program's, {FRONT_END_VERSION}")
     return found + _speaker_faults(config)
 
 

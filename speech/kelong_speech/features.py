@@ -1,7 +1,7 @@
 """What other models know about a text or a sound: text-encoder features per phoneme and CLAP style vectors.
 
-Both load from a local folder that transformers reads, and neither is ever replaced by zeros: what is configured and cannot
-be loaded is `ModelSourceUnavailable`. The trainer computes them for its clips, the server for what it says.
+Both load from a local folder that transformers reads, and neither is ever replaced by zeros: what is configured and
+cannot be loaded is `ModelSourceUnavailable`. The trainer computes them for its clips, the server for what it says.
 
 C feature channels, N characters, T phonemes.
 """
@@ -22,7 +22,8 @@ from torch import Tensor
 from kelong_speech import audio
 
 DEFAULT_HIDDEN_STATE = -3
-# CLAP's feature extractor draws from numpy's global generator; one clip at a time, its state set and restored around it.
+# CLAP's feature extractor draws from numpy's global generator, so its state is set before each clip and restored after.
+# The rule belongs in the cache key of a style vector.
 CLAP_RULE = "one clip at a time, numpy seeded with the first 32 bits of the SHA-256 of its int16 samples"
 _numpy_state = threading.Lock()
 
@@ -76,9 +77,8 @@ class TextEncoder:
         characters, edges included. Raises `TextTooLong`, and ValueError where counts do not fit.
         """
         if len(word2ph) != len(spoken) + 2:
-            raise ValueError(
-                f"{len(spoken)} characters and two edges need {len(spoken) + 2} counts, not {len(word2ph)}"
-            )
+            expected = len(spoken) + 2
+            raise ValueError(f"{len(spoken)} characters and two edges need {expected} counts, not {len(word2ph)}")
         if len(spoken) > self.max_characters:
             raise TextTooLong(
                 f"{len(spoken)} characters in one piece, the text encoder takes {self.max_characters}: split the text"
@@ -88,8 +88,9 @@ class TextEncoder:
         ids = torch.tensor([self._tokenizer.convert_tokens_to_ids(tokens)], device=self._model.device)
         states = self._model(input_ids=ids, attention_mask=torch.ones_like(ids), output_hidden_states=True)
         state = states.hidden_states[self._hidden_state][0].float()  # [N + 2, C]
-        features = (state / state.norm(dim=0, keepdim=True).clamp_min(1e-12)).cpu()
-        return features.repeat_interleave(torch.tensor(list(word2ph)), dim=0).T.contiguous()
+        features: Tensor = (state / state.norm(dim=0, keepdim=True).clamp_min(1e-12)).cpu()
+        spread: Tensor = features.repeat_interleave(torch.tensor(list(word2ph)), dim=0)
+        return spread.T.contiguous()
 
 
 class StyleEncoder:
@@ -105,7 +106,8 @@ class StyleEncoder:
         """Load from a folder with weights, config.json, extractor and tokenizer; raises `ModelSourceUnavailable`."""
         model = _load_model(folder, "style encoder")
         try:
-            extractor = transformers.AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
+            extractor: Any = transformers.AutoFeatureExtractor
+            extractor = extractor.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
             raise ModelSourceUnavailable("style encoder", folder, _first_line(error)) from error
         return cls(model.to(device or torch.device("cpu")), extractor, _load_tokenizer(folder, "style encoder"))
@@ -140,7 +142,7 @@ class StyleEncoder:
 
 def _unit(vector: Tensor) -> Tensor:
     vector = vector.float().cpu()
-    return vector / vector.norm().clamp_min(1e-12)
+    return torch.nn.functional.normalize(vector, dim=0)
 
 
 def _load_model(folder: pathlib.Path, what: str, **options: bool) -> Any:

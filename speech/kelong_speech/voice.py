@@ -161,9 +161,8 @@ class Voice:
         vector = style.vector or self.config.speaker(style.speaker).style
         if vector is None or len(vector) != channels:
             found = "none" if vector is None else f"one of {len(vector)}"
-            raise ValueError(
-                f"this voice needs a style vector of {channels} values for {style.speaker}, there is {found}"
-            )
+            wanted = f"a style vector of {channels} values for {style.speaker}"
+            raise ValueError(f"this voice needs {wanted}, there is {found}")
         return torch.tensor([vector])
 
 
@@ -177,7 +176,7 @@ def fetch(store: stores.Store, stored: manifests.StoredFile, cache_dir: pathlib.
     if found != stored.sha256:
         path.unlink()
         raise DigestMismatch(
-            f"{stored.key} has the digest {found}, its manifest says {stored.sha256}: the object was changed or damaged "
-            "after it was published; promote another step or restore it"
+            f"{stored.key} has the digest {found}, its manifest says {stored.sha256}: the object was changed or "
+            "damaged after it was published; promote another step or restore it"
         )
     return path

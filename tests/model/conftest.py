@@ -111,3 +111,78 @@ def named_tensor():
 @pytest.fixture(scope="session")
 def named_noise():
     return NamedNoise()
+
+
+@pytest.fixture(scope="session")
+def zh_clap_config():
+    return zh_clap
+
+
+def tiny_config(flow_encoder="wavenet", **widths):
+    """The tiny preset, optionally with narrow text and style encoders and with the big preset's kind of flow."""
+    speakers = tuple(config.Speaker(name=name, id=row) for row, name in enumerate("ab"))
+    found = config.preset("tiny", speakers=speakers, **widths)
+    return dataclasses.replace(found, model=dataclasses.replace(found.model, flow_encoder=flow_encoder))
+
+
+def random_texts(counts, text_feature_channels=None, style_channels=None):
+    """A padded batch of texts of these lengths; item i depends on i and its length only."""
+    longest, items = max(counts), len(counts)
+    ids = torch.zeros(2, items, longest, dtype=torch.int64)
+    features = torch.zeros(items, text_feature_channels or 1, longest)
+    for item, count in enumerate(counts):
+        source = torch.Generator().manual_seed(item)
+        ids[0, item, :count] = torch.randint(0, config.SYMBOLS, (count,), generator=source)
+        ids[1, item, :count] = torch.randint(0, 6, (count,), generator=source)
+        features[item, :, :count] = torch.randn(features.shape[1], count, generator=source)
+    style = torch.nn.functional.normalize(torch.randn(items, style_channels or 1), dim=1)
+    return encoders.TextBatch(
+        phone_ids=ids[0],
+        tone_ids=ids[1],
+        language_ids=torch.zeros_like(ids[0]),
+        phone_counts=torch.tensor(counts),
+        speaker_ids=torch.arange(items) % 2,
+        text_features=features if text_feature_channels else None,
+        style=style if style_channels else None,
+    )
+
+
+def only(text, item):
+    """One item of a batch, without its padding."""
+    count = int(text.phone_counts[item])
+    return encoders.TextBatch(
+        phone_ids=text.phone_ids[item : item + 1, :count],
+        tone_ids=text.tone_ids[item : item + 1, :count],
+        language_ids=text.language_ids[item : item + 1, :count],
+        phone_counts=text.phone_counts[item : item + 1],
+        speaker_ids=text.speaker_ids[item : item + 1],
+        text_features=None if text.text_features is None else text.text_features[item : item + 1, :, :count],
+        style=None if text.style is None else text.style[item : item + 1],
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Small:
+    """A small generator with everything switched on, shaken so that no zero-initialised layer hides a fault."""
+
+    generator: synthesiser.Synthesiser
+    text: encoders.TextBatch
+    only: object
+
+
+@pytest.fixture(params=["transformer", "wavenet"])
+def small(request):
+    torch.manual_seed(1)
+    widths = {"text_feature_channels": 24, "style_channels": 16}
+    generator = synthesiser.Synthesiser(tiny_config(request.param, **widths))
+    with torch.no_grad():
+        for parameter in generator.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    return Small(generator=generator, text=random_texts([9, 23, 15], **widths), only=only)
+
+
+@pytest.fixture
+def tiny():
+    torch.manual_seed(1)
+    generator = synthesiser.Synthesiser(tiny_config())
+    return Small(generator=generator, text=random_texts([9, 23, 15]), only=only)
