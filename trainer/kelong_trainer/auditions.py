@@ -1,41 +1,52 @@
 """What each checkpoint sounds like: a few sentences, spoken from the saved files by a process of their own.
 
-The process runs beside training on one thread at low priority, so that no step waits for it and no random draw of
-training is touched. It loads the very files that a server will load and speaks with the server's own `Voice.say`.
+The process (`speaking`) runs beside training on one thread at low priority, so that no step waits for it and no random
+draw of training is touched. It lives as long as there is something to say; asked to stop, the rest is left for the
+next attempt, which finds out what is missing.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 import logging
 import os
-import pathlib
 import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterator
 
-from kelong_contract import codec, layout, manifests
+from kelong_contract import codec, layout, manifests, names
 from kelong_contract import store as stores
 
-from kelong_trainer import checkpoints
-from kelong_trainer.context import RunContext, Stopped
+from kelong_trainer import checkpoints, speaking
+from kelong_trainer.context import RunContext
 
 log = logging.getLogger(__name__)
 
 TRIES = 2  # a speaking process that dies (of memory, say) is started once more for the same step
+ORDER_FILE = "audition-order.json"
+
+
+@contextlib.contextmanager
+def running(context: RunContext) -> Iterator[Auditions]:
+    """Auditions for as long as the block lasts; what is not spoken at its end is abandoned."""
+    heard = Auditions(context)
+    try:
+        yield heard
+    finally:
+        heard.abandon()
 
 
 class Auditions:
     """The queue of steps to be heard, and the thread that has them spoken one after another."""
 
-    def __init__(self, context: RunContext, command: Iterable[str]) -> None:
-        self._context, self._command = context, tuple(command)
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
         self._waiting: queue.Queue[int | None] = queue.Queue()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._ending = threading.Event()
-        self._guard = threading.Lock()  # of _process against `abandon`
+        self._process: subprocess.Popen[str] | None = None
+        self._abandoned = False
+        self._guard = threading.Lock()  # of the process and of `_abandoned`
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="auditions", daemon=True)
         self._thread.start()
@@ -44,9 +55,9 @@ class Auditions:
         """Have every listed step spoken that has no report yet: an earlier process left it."""
         context = self._context
         for step in checkpoints.steps(context.store, context.place):
-            if not context.store.exists(layout.audition_report(context.place, step)) and (
-                checkpoints.manifest(context.store, context.place, step).listed
-            ):
+            if context.store.exists(layout.audition_report(context.place, step)):
+                continue
+            if checkpoints.manifest(context.store, context.place, step).listed:
                 self.add(step)
 
     def add(self, step: int) -> None:
@@ -54,10 +65,8 @@ class Auditions:
         self._waiting.put(step)
 
     def finish(self) -> None:
-        """Wait until all are spoken. Raises Stopped if asked to stop meanwhile: the rest is left for the next attempt."""
+        """Wait until all are spoken; raises Stopped if asked to stop meanwhile."""
         self._waiting.put(None)
-        if self._thread.is_alive() and self._waiting.qsize() > 1:
-            log.info("waiting for the last auditions")
         while self._thread.is_alive():
             self._thread.join(timeout=0.2)
             self._context.check_stopping()
@@ -67,7 +76,7 @@ class Auditions:
     def abandon(self) -> None:
         """Leave what is not spoken yet."""
         with self._guard:
-            self._ending.set()
+            self._abandoned = True
             if self._process is not None:
                 self._process.kill()
         self._waiting.put(None)
@@ -75,9 +84,77 @@ class Auditions:
 
     def _run(self) -> None:
         try:
-            while (step := self._waiting.get()) is not None and not self._ending.is_set():
+            while (step := self._waiting.get()) is not None and not self._abandoned:
                 self._hear(step)
-        except (stores.StoreError, codec.Malformed) as error:  # raised by `finish`
+        except Exception as error:  # raised again by `finish`, in the thread that can deal with it
             self._failure = error
         finally:
             self._end_process()
+
+    def _hear(self, step: int) -> None:
+        """Have one step spoken. If the process dies every time, the step's report says so."""
+        for attempt in range(1, TRIES + 1):
+            process = self._start_process()
+            if process is None:
+                return
+            if _ask(process, step):
+                log.info("step %d has been heard", step)
+                return
+            self._end_process()
+            if self._abandoned:
+                return
+            log.warning("speaking step %d ended with exit status %d", step, process.returncode)
+            if attempt == TRIES:
+                self._report_death(step, process.returncode)
+
+    def _start_process(self) -> subprocess.Popen[str] | None:
+        """The running process or a new one; None once abandoned."""
+        with self._guard:
+            if self._abandoned or self._process is not None:
+                return None if self._abandoned else self._process
+            context = self._context
+            order = context.work_dir / ORDER_FILE
+            order.write_bytes(codec.dumps(context.order))
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "kelong_trainer.speaking", str(order), str(context.work_dir / "auditions")],
+                env=os.environ | {names.ENV_THREADS: "1", "OMP_NUM_THREADS": "1"},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                start_new_session=True,  # Ctrl-C at a terminal is for us; the process ends with its standard input
+            )
+            return self._process
+
+    def _end_process(self) -> None:
+        with self._guard:
+            process, self._process = self._process, None
+        if process is not None and process.stdin is not None and process.stdout is not None:
+            with contextlib.suppress(BrokenPipeError):  # it is gone already
+                process.stdin.close()
+            process.wait()
+            process.stdout.close()
+
+    def _report_death(self, step: int, status: int) -> None:
+        context = self._context
+        key = layout.checkpoint_manifest(context.place, step)
+        data = context.store.get(key)
+        message = f"the process that speaks auditions ended with exit status {status} every time"
+        report = manifests.AuditionReport(
+            step=step,
+            attempt=codec.loads(manifests.CheckpointManifest, data, key).attempt,
+            manifest_sha256=stores.digest_bytes(data),
+            auditions=(),
+            failures=tuple(
+                manifests.AuditionFailure(name=text.name, message=message) for text in speaking.texts(context.order)
+            ),
+        )
+        context.store.put(layout.audition_report(context.place, step), codec.dumps(report), "application/json")
+
+
+def _ask(process: subprocess.Popen[str], step: int) -> bool:
+    """Hand a step to the process; whether it answers that the step's report is written."""
+    assert process.stdin is not None and process.stdout is not None  # both are pipes
+    with contextlib.suppress(BrokenPipeError):  # it died; the missing answer says so
+        process.stdin.write(f"{step}\n")
+        process.stdin.flush()
+    return process.stdout.readline() == f"{step}\n"

@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kelong_contract import codec, layout, manifests
+from kelong_contract import codec, conditions, layout, manifests
 from kelong_contract import store as stores
 
 from kelong_trainer import state
@@ -93,7 +93,7 @@ def tidy(store: stores.Store, place: layout.Voice, attempt: int, keep_last: int 
 
 def _damaged(step: int, what: str) -> BadData:
     return BadData(
-        "CheckpointDamaged",
+        conditions.CHECKSUM_MISMATCH,
         f"training cannot resume from step {step}: {what}; restore the object, or delete the manifest of step {step} "
         "to resume from the step before",
     )

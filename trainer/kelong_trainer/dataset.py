@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 import torch
-from kelong_contract import layout, manifests
+from kelong_contract import conditions, layout, manifests
 from kelong_contract import store as stores
 from kelong_speech import audio
 from kelong_speech.config import VoiceConfig
@@ -28,6 +28,7 @@ from kelong_speech.synthesiser import Recordings
 from kelong_speech.text.utterance import Ids, Utterance
 from torch import Tensor
 
+from kelong_trainer import clip_features
 from kelong_trainer.context import BadData
 
 log = logging.getLogger(__name__)
@@ -105,6 +106,46 @@ def plan(frame_counts: Sequence[int], batch_frames: int, seed: int, epoch: int) 
     return tuple(batches[index] for index in draw.permutation(len(batches)))
 
 
+class FeatureFiles:
+    """The encoder features of clips: fetched from the store when first wanted, kept in a folder."""
+
+    def __init__(self, store: stores.Store, folder: pathlib.Path) -> None:
+        self._store, self._folder = store, folder
+
+    def text(self, clip: manifests.Clip, ids: Ids) -> Tensor | None:
+        """Text features [channels, T], None where the corpus has none."""
+        path = self._file(clip, clip_features.TEXT)
+        return clip_features.text(path, ids.word2ph) if path else None
+
+    def style(self, clip: manifests.Clip) -> Tensor | None:
+        """The clip's own style vector [channels], None where the corpus has none."""
+        path = self._file(clip, clip_features.STYLE)
+        return clip_features.style(path) if path else None
+
+    def channels(self, corpus: manifests.Corpus, kind: str) -> int | None:
+        """The width of a kind of feature, None where the corpus has none."""
+        path = self._file(corpus.clips[0], kind)
+        return clip_features.channels(path) if path else None
+
+    def usual_style(self, corpus: manifests.Corpus, speaker: str) -> tuple[float, ...] | None:
+        """How a speaker usually sounds: the mean of their clips' style vectors, of unit length."""
+        vectors = [self.style(clip) for clip in corpus.clips if clip.speaker == speaker]
+        given = [vector for vector in vectors if vector is not None]
+        if not given:
+            return None
+        mean = torch.stack(given).mean(dim=0)
+        return tuple((mean / mean.norm()).tolist())
+
+    def _file(self, clip: manifests.Clip, kind: str) -> pathlib.Path | None:
+        key = clip.features.get(kind)
+        if key is None:
+            return None
+        path = self._folder / kind / pathlib.PurePosixPath(key).name
+        if not path.exists():
+            self._store.get_file(key, path)
+        return path
+
+
 class Dataset:
     """The clips of a frozen corpus, fetched from the store once and kept in memory as far as that goes."""
 
@@ -114,16 +155,19 @@ class Dataset:
         config: VoiceConfig,
         store: stores.Store,
         place: layout.Voice,
-        folder: pathlib.Path,
+        work_dir: pathlib.Path,
     ) -> None:
-        self._config, self._store, self._place, self._folder = config, store, place, folder
+        self._config, self._store, self._place, self._folder = config, store, place, work_dir / "clips"
+        self._features = FeatureFiles(store, work_dir / "features")
         self._speakers = corpus.speakers
         self._kept: collections.OrderedDict[int, Example] = collections.OrderedDict()
         self._kept_bytes = 0
         usable = [(clip, _ids(clip)) for clip in corpus.clips]
         self._clips = [(clip, ids) for clip, ids in usable if self._fits(clip, ids)]
         if not self._clips:
-            raise BadData("TooFewClips", f"none of the {len(corpus.clips)} clips of the corpus can be trained on")
+            raise BadData(
+                conditions.TOO_FEW_CLIPS, f"none of the {len(corpus.clips)} clips of the corpus can be trained on"
+            )
 
     def __len__(self) -> int:
         return len(self._clips)
@@ -166,7 +210,7 @@ class Dataset:
         wanted = self._config.audio
         if rate_hz != wanted.sample_rate_hz or loaded.shape != (clip.samples, 1):
             raise BadData(
-                "ClipDamaged",
+                conditions.DATASET_INVALID,
                 f"clip {clip.sha256} has {loaded.shape[0]} samples in {loaded.shape[1]} channels at {rate_hz} Hz, "
                 f"expected {clip.samples} in one at {wanted.sample_rate_hz} Hz; delete it from the store to have it "
                 "cut again",
@@ -178,8 +222,8 @@ class Dataset:
             speaker_id=self._speakers[clip.speaker],
             samples=samples[: spectrogram.shape[1] * wanted.hop_samples].clone(),
             spectrogram=spectrogram.contiguous(),
-            text_features=None,
-            style=None,
+            text_features=self._features.text(clip, ids),
+            style=self._features.style(clip),
         )
 
 

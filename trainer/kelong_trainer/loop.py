@@ -16,12 +16,11 @@ from collections.abc import Iterator
 
 import safetensors
 import torch
-from kelong_contract import codec, layout, manifests
-from kelong_contract import store as stores
+from kelong_contract import codec, conditions, layout, manifests
 from kelong_speech import config as voice_config
 
-from kelong_trainer import auditions, checkpoints, dataset, loss_log, publish, state, step, telemetry
-from kelong_trainer.context import BadData, BadOrder, RunContext, Stopped
+from kelong_trainer import auditions, checkpoints, clip_features, dataset, loss_log, publish, state, step, telemetry
+from kelong_trainer.context import BadData, BadOrder, RunContext
 from kelong_trainer.lease import Lease
 
 log = logging.getLogger(__name__)
@@ -31,21 +30,11 @@ BATCH_FRAMES = {"zh-clap": 8000, "small": 8000, "tiny": 4000}
 SPEED_OVER_STEPS = 20
 
 
-def frozen_corpus(context: RunContext) -> manifests.Corpus | None:
-    """The corpus that this voice's training uses; None before its step 1 ran."""
-    key = layout.corpus(context.place)
-    try:
-        return codec.loads(manifests.Corpus, context.store.get(key), key)
-    except stores.NoSuchObject:
-        return None
-
-
 def train(context: RunContext, corpus: manifests.Corpus, lease: Lease) -> None:
     """Train until the last step is saved and heard. Raises Stopped once asked to stop and everything is saved."""
     deterministic(context.device)
     training = _resume(context, corpus) or _begin(context, corpus)
-    with contextlib.ExitStack() as stack:
-        heard = stack.enter_context(auditions.Auditions.of(context))
+    with auditions.running(context) as heard:
         heard.catch_up()
         _run(context, corpus, lease, training, heard)
         context.check_stopping()
@@ -55,7 +44,8 @@ def train(context: RunContext, corpus: manifests.Corpus, lease: Lease) -> None:
 def deterministic(device: torch.device) -> None:
     """Make equal steps give equal numbers on the CPU. On a GPU that would cost speed and still not be promised."""
     torch.use_deterministic_algorithms(device.type == "cpu")
-    torch.utils.deterministic.fill_uninitialized_memory = False  # it guards against bugs that we do not have
+    # Filling fresh memory guards against bugs that we do not have, and takes time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.set_float32_matmul_precision("high" if device.type == "cuda" else "highest")
 
 
@@ -79,7 +69,7 @@ def _resume(context: RunContext, corpus: manifests.Corpus) -> _Training | None:
     newest = checkpoints.manifest(context.store, context.place, existing[-1])
     if newest.corpus_digest != codec.digest(corpus):
         raise BadData(
-            "CorpusChanged",
+            conditions.DATASET_INVALID,
             f"step {newest.step} was trained on the corpus {newest.corpus_digest}, the store now holds "
             f"{codec.digest(corpus)}; restore corpus.json, or train a new voice on the new corpus",
         )
@@ -90,7 +80,9 @@ def _resume(context: RunContext, corpus: manifests.Corpus) -> _Training | None:
     try:
         facts = state.read(folder, at)
     except (state.StateMismatch, codec.Malformed, safetensors.SafetensorError) as error:
-        raise BadData("CheckpointDamaged", f"training cannot resume from step {newest.step}: {error}") from error
+        raise BadData(
+            conditions.CHECKSUM_MISMATCH, f"training cannot resume from step {newest.step}: {error}"
+        ) from error
     shutil.rmtree(folder)
     log.info("training resumes after step %d", facts.step)
     _compare(facts, context)
@@ -127,18 +119,20 @@ def _facts(context: RunContext, at_step: int, position: dataset.Position, starte
 
 
 def _config(context: RunContext, corpus: manifests.Corpus) -> voice_config.VoiceConfig:
-    """The voice's configuration: the preset, its speakers, and the widths of the encoders that its features come from."""
-    example = corpus.clips[0].features
-    folder = context.work_dir / "features"
+    """The voice's configuration: the preset, its speakers, and the widths of the encoders of its features."""
+    kept = dataset.FeatureFiles(context.store, context.work_dir / "features")
     try:
         return voice_config.preset(
             context.order.model.preset,
-            speakers=tuple(voice_config.Speaker(name=name, id=row) for name, row in corpus.speakers.items()),
-            text_feature_channels=dataset.feature_channels(context.store, example.get("text"), folder),
-            style_channels=dataset.feature_channels(context.store, example.get("style"), folder),
+            speakers=tuple(
+                voice_config.Speaker(name=name, id=row, style=kept.usual_style(corpus, name))
+                for name, row in corpus.speakers.items()
+            ),
+            text_feature_channels=kept.channels(corpus, clip_features.TEXT),
+            style_channels=kept.channels(corpus, clip_features.STYLE),
         )
     except voice_config.ConfigError as error:
-        raise BadOrder("InvalidOrder", str(error)) from error
+        raise BadOrder(conditions.BAD_ORDER, str(error)) from error
 
 
 def _run(
@@ -147,10 +141,10 @@ def _run(
     """All steps from where the state is; everything is saved when it returns or raises Stopped."""
     at, order = training.state, context.order.training
     last = order.max_steps
+    context.telemetry.training_begins(resumed_from=at.step, started_at=training.started_at)
     if at.step >= last:
         log.info("step %d of %d is saved: nothing is left to train", at.step, last)
         return
-    context.telemetry.training_begins(resumed_from=at.step, started_at=training.started_at)
     if at.step == 0:
         context.store.put(layout.corpus(context.place), codec.dumps(corpus), "application/json")
     publisher = publish.Publisher(context, lease, at.config, codec.digest(corpus), heard.add)
@@ -186,7 +180,7 @@ def _steps(context: RunContext, training: _Training, loader: dataset.Loader) -> 
                 result = step.run(at, loaded.batch, rate, settings)
             except step.Diverged as error:
                 raise BadData(
-                    "NaNLoss",
+                    conditions.NAN_LOSS,
                     f"training diverged at step {at.step + 1}: {error}; the last saved step is good. Lower "
                     f"training.learningRate (now {order.learning_rate:g}) or use precision FP32",
                 ) from error
@@ -202,8 +196,13 @@ def _steps(context: RunContext, training: _Training, loader: dataset.Loader) -> 
                 remaining_s=(order.max_steps - at.step) / steps_per_s,
             )
             context.telemetry.training_step(figures)
-            bar.advance(note=f"mel {result.losses['mel']:.3f}, kl {result.losses['divergence']:.2f}, {1 / steps_per_s:.2f} s/step")
+            bar.advance(note=_note(result.losses, steps_per_s))
             yield figures
+
+
+def _note(losses: dict[str, float], steps_per_s: float) -> str:
+    shown = {"mel": "mel", "kl": "divergence", "durations": "durations", "judges": "discriminators"}
+    return ", ".join(f"{name} {losses[key]:.2f}" for name, key in shown.items()) + f", {1 / steps_per_s:.2f} s/step"
 
 
 @contextlib.contextmanager

@@ -135,6 +135,10 @@ class Telemetry:
         with self._lock:
             return self._progress
 
+    def runs_on(self, device: str) -> None:
+        """Which device was chosen."""
+        self._change(device=device)
+
     @contextlib.contextmanager
     def stage(self, name: str, total: int, unit: str = "files") -> Iterator[Bar]:
         """A preprocessing stage that does its work now: `with telemetry.stage("slice", 12) as bar: bar.advance()`."""

@@ -1,0 +1,141 @@
+"""A voice whose corpus is ready, and the trainer as a process: what the tests of training start from."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import soundfile
+from kelong_contract import codec, layout, manifests, names, orders, store
+from kelong_speech import config
+from kelong_speech.text import frontend
+
+RATE_HZ = config.AudioConfig().sample_rate_hz
+SENTENCES = ("你好，世界。", "今天天气很好。", "我们下期再见。", "欢迎收听节目。")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """A store with one voice in it, and a trainer to run on it."""
+
+    store: store.FolderStore
+    folder: pathlib.Path
+    voice: orders.VoiceName
+
+    @property
+    def place(self) -> layout.Voice:
+        return self.voice.place()
+
+    def order(self, *, seed: int = 7, **training: object) -> orders.TrainingOrder:
+        settings = orders.Training(**{"max_steps": 4, "interval_steps": 2, "batch_frames": 400, "seed": seed, **training})  # type: ignore[arg-type]
+        return orders.TrainingOrder(
+            voice=self.voice,
+            speakers=(orders.Speaker(name="Mei"),),
+            dataset=orders.Dataset(type="S3", prefix="recordings/default/mei/"),
+            model=orders.Model(preset="tiny"),
+            training=settings,
+            auditions=(orders.AuditionText(name="hello", text="你好。"),),
+        )
+
+    def start(self, order: orders.TrainingOrder | str, *, threads: int = 1, metrics_port: int = 0) -> subprocess.Popen[str]:
+        """The trainer as a process of its own, with its standard error to read."""
+        file = self.folder / "order.json"
+        file.write_bytes(order.encode() if isinstance(order, str) else codec.dumps(order))
+        environment = os.environ | {
+            names.ENV_STORE_URL: self.store.root.as_uri(),
+            names.ENV_WORK_DIR: str(self.folder / "work"),
+            names.ENV_THREADS: str(threads),
+            names.ENV_METRICS_PORT: str(metrics_port),
+        }
+        command = [sys.executable, "-m", "kelong_trainer", "--order", str(file)]
+        return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+    def run(self, order: orders.TrainingOrder | str, *, threads: int = 1) -> tuple[int, str]:
+        """Run the trainer to its end: exit code and standard error."""
+        process = self.start(order, threads=threads)
+        _, errors = process.communicate(timeout=300)
+        return process.returncode, errors
+
+    def losses(self, attempt: int) -> list[manifests.LossLine]:
+        lines = self.store.get(layout.losses(self.place, attempt)).splitlines()
+        return [codec.decode(manifests.LossLine, json.loads(line), "the loss log") for line in lines]
+
+    def progress(self) -> manifests.Progress:
+        return codec.loads(manifests.Progress, self.store.get(layout.progress(self.place)), "progress")
+
+    def manifest(self, step: int) -> manifests.CheckpointManifest:
+        key = layout.checkpoint_manifest(self.place, step)
+        return codec.loads(manifests.CheckpointManifest, self.store.get(key), key)
+
+    def steps(self) -> list[int]:
+        found = (layout.checkpoint_step(self.place, item.key) for item in self.store.list(layout.checkpoints(self.place)))
+        return sorted(step for step in found if step is not None)
+
+    def freeze(self, sounds: Sequence[tuple[str, np.ndarray]]) -> manifests.Corpus:
+        """Put clips with their texts into the store as the frozen corpus."""
+        corpus = manifests.Corpus(
+            stage="features",
+            speakers={"Mei": 0},
+            recordings=(),
+            clips=tuple(self._clip(text, samples) for text, samples in sounds),
+        )
+        self.store.put(layout.corpus(self.place), codec.dumps(corpus))
+        return corpus
+
+    def _clip(self, text: str, samples: np.ndarray) -> manifests.Clip:
+        file = io.BytesIO()
+        soundfile.write(file, samples, RATE_HZ, format="FLAC", subtype="PCM_16")
+        digest = store.digest_bytes(file.getvalue())
+        self.store.put(layout.clip(self.place, digest), file.getvalue())
+        said = frontend.analyse(text)
+        return manifests.Clip(
+            sha256=digest,
+            recording="mei/a.wav",
+            speaker="Mei",
+            start_s=0.0,
+            end_s=len(samples) / RATE_HZ,
+            samples=len(samples),
+            text=text,
+            confidence=1.0,
+            spoken=said.spoken,
+            phones=said.phones,
+            tones=said.tones,
+            word2ph=said.word2ph,
+        )
+
+
+def tone(seconds: float, pitch_hz: float, seed: int) -> np.ndarray:
+    """A sound with harmonics and a little noise, whose loudness rises and falls like syllables."""
+    time_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
+    voice = sum(np.sin(2 * np.pi * pitch_hz * part * time_s) / part for part in range(1, 9))
+    loudness = 0.1 + 0.05 * np.sin(2 * np.pi * 4 * time_s)
+    noise = np.random.default_rng(seed).standard_normal(len(time_s))
+    return (loudness * voice + 0.002 * noise).astype(np.float32)
+
+
+@pytest.fixture
+def new_bench(tmp_path: pathlib.Path) -> Callable[[str], Bench]:
+    """Benches by name: the same voice in stores of their own."""
+
+    def make(name: str) -> Bench:
+        folder = tmp_path / name
+        folder.mkdir()
+        voice = orders.VoiceName(namespace="default", name="mei", uid="1")
+        bench = Bench(store=store.FolderStore(folder / "store"), folder=folder, voice=voice)
+        bench.freeze([(text, tone(1.2 + 0.3 * index, 180 + 30 * index, index)) for index, text in enumerate(SENTENCES)])
+        return bench
+
+    return make
+
+
+@pytest.fixture
+def bench(new_bench: Callable[[str], Bench]) -> Bench:
+    return new_bench("bench")

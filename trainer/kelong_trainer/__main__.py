@@ -1,0 +1,210 @@
+"""The trainer's front door: read the order, prepare the corpus, train, publish. The same in a pod and on a laptop.
+
+    python -m kelong_trainer --order FILE
+
+Exit codes: 0 the last step is saved and nothing is left to do; 75 stopped on SIGTERM, everything saved; 64 the order or
+the environment is wrong; 65 the data is unusable or training diverged; anything else is a fault that trying again may
+cure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import logging
+import os
+import pathlib
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+import torch
+from kelong_contract import codec, conditions, environment, farewell, layout, manifests, names, orders, patience
+from kelong_contract import store as stores
+from kelong_speech import device
+from tqdm.contrib import logging as tqdm_logging
+
+from kelong_trainer import lease, loop, pipeline, telemetry
+from kelong_trainer.context import BadData, BadOrder, Refused, RunContext, Stopped
+
+PROGRAM = "kelong-trainer"
+log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the trainer; returns the exit code."""
+    order_file = _arguments(arguments).order
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    try:
+        settings = environment.read(os.environ)
+    except environment.BadEnvironment as error:
+        farewell.say(PROGRAM, str(error))
+        return names.EXIT_BAD_ORDER
+    bars = tqdm_logging.logging_redirect_tqdm() if sys.stderr.isatty() else contextlib.nullcontext()
+    with bars:
+        return _run(order_file, settings, stopping)
+
+
+def _run(order_file: pathlib.Path, settings: environment.Environment, stopping: threading.Event) -> int:
+    try:
+        order = _read_order(order_file, settings)
+        _train(order, settings, stopping)
+    except BadOrder as error:
+        farewell.say(PROGRAM, error.message)
+        return names.EXIT_BAD_ORDER
+    except BadData as error:
+        farewell.say(PROGRAM, error.message)
+        return names.EXIT_BAD_DATA
+    except Stopped as error:
+        farewell.say(PROGRAM, f"stopped: {error}")
+        return names.EXIT_SAVED
+    except stores.StoreError as error:
+        farewell.say(PROGRAM, f"the store failed: {error}")
+        return 1
+    return names.EXIT_DONE
+
+
+def _train(order: orders.TrainingOrder, settings: environment.Environment, stopping: threading.Event) -> None:
+    _set_threads(settings.threads)
+    store = patience.PatientStore(settings.open_store(), stopping)
+    taken = lease.take(store, order.voice.place(), settings.pod_name)
+
+    def superseded() -> bool:
+        if taken.lost():
+            stopping.set()
+        return taken.lost()
+
+    told = telemetry.Telemetry(
+        store=store,
+        place=order.voice.place(),
+        progress=_first_progress(store, order, taken.attempt, settings.pod_name),
+        superseded=superseded,
+    )
+    try:
+        told.start(settings.metrics_port)
+        chosen = _device(order)
+        told.runs_on(device.describe(chosen))
+        context = RunContext(
+            order=order,
+            order_digest=codec.digest(order),
+            attempt=taken.attempt,
+            store=store,
+            environment=settings,
+            work_dir=settings.work_dir,
+            threads=settings.threads,
+            device=chosen,
+            telemetry=told,
+            stopping=stopping,
+        )
+        settings.work_dir.mkdir(parents=True, exist_ok=True)
+        loop.train(context, pipeline.prepare(context), taken)
+        told.done()
+    except Refused as error:
+        told.problem(error.reason, error.message)
+        raise
+    finally:
+        told.close()
+
+
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    head, _, codes = (__doc__ or "").partition("\n\n    python")
+    parser = argparse.ArgumentParser(
+        prog="python -m kelong_trainer",
+        description=head,
+        epilog="The environment says where the store is (KELONG_STORE_URL and its keys), where to work "
+        "(KELONG_WORK_DIR), how many threads to use (KELONG_THREADS; by default what the cgroup allows) and on which "
+        "port to serve Prometheus metrics (KELONG_METRICS_PORT; 0: none). " + codes.partition("\n\n")[2],
+    )
+    parser.add_argument(
+        "--order",
+        type=pathlib.Path,
+        metavar="FILE",
+        default=pathlib.Path(names.ORDER_MOUNT) / names.ORDER_FILE,
+        help="the TrainingOrder, a JSON file (default: %(default)s, where pods find it)",
+    )
+    return parser.parse_args(arguments)
+
+
+def _read_order(path: pathlib.Path, settings: environment.Environment) -> orders.TrainingOrder:
+    """The order; raises BadOrder naming all that is wrong with it, and tells the store if it names a voice."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadOrder(conditions.BAD_ORDER, f"the order {path} cannot be read: {error.strerror}") from None
+    try:
+        return codec.loads(orders.TrainingOrder, data, f"the order {path}")
+    except codec.Malformed as error:
+        refused = BadOrder(conditions.BAD_ORDER, str(error))
+        _tell_store(data, refused, settings)
+        raise refused from None
+
+
+def _tell_store(data: bytes, refused: BadOrder, settings: environment.Environment) -> None:
+    """Write why the order was refused where the operator looks, as far as the order says where that is."""
+    try:
+        voice = codec.decode(orders.VoiceName, json.loads(data)["voice"], "the order's voice")
+    except (codec.Malformed, ValueError, TypeError, KeyError):
+        return  # no voice is named, so there is no such place: standard error has the reason
+    progress = manifests.Progress(
+        attempt=0,
+        order_digest=stores.digest_bytes(data),
+        updated_at=telemetry.now(),
+        stage="order",
+        device="",
+        step=0,
+        max_steps=0,
+        pod=settings.pod_name,
+        problem=manifests.Problem(reason=refused.reason, message=refused.message),
+    )
+    try:
+        settings.open_store().put(layout.progress(voice.place()), codec.dumps(progress), "application/json")
+    except stores.StoreError as error:
+        log.warning("the store was not told: %s", error)
+
+
+def _first_progress(store: stores.Store, order: orders.TrainingOrder, attempt: int, pod: str) -> manifests.Progress:
+    """Where things stand as this attempt begins: what the attempt before last said of the voice stays true."""
+    key = layout.progress(order.voice.place())
+    begun = manifests.Progress(
+        attempt=attempt,
+        order_digest=codec.digest(order),
+        updated_at=telemetry.now(),
+        stage="start",
+        device="",
+        step=0,
+        max_steps=order.training.max_steps,
+        pod=pod,
+    )
+    try:
+        before = codec.loads(manifests.Progress, store.get(key), key)
+    except stores.NoSuchObject:
+        return begun
+    except codec.Malformed as error:
+        log.warning("%s", error)
+        return begun
+    return dataclasses.replace(
+        begun, step=before.step, started_at=before.started_at, finished_stages=before.finished_stages
+    )
+
+
+def _device(order: orders.TrainingOrder) -> torch.device:
+    try:
+        return device.choose(order.device)
+    except device.GPUUnusable as error:
+        raise BadOrder(conditions.GPU_UNUSABLE, str(error)) from None
+
+
+def _set_threads(threads: int) -> None:
+    """For everything that computes, also in processes that we start."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    torch.set_num_threads(threads)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""The process that speaks auditions: `python -m kelong_trainer.speaking ORDER FOLDER`, started by `auditions`.
+
+It reads steps from its standard input, a number a line, and answers each with the same line once the step's WAVs and
+their report are in the store. It loads the very files that a server will load and speaks with the server's own Voice,
+so a server can be checked against an audition sample by sample.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pathlib
+import sys
+import threading
+
+import torch
+from kelong_contract import codec, environment, layout, manifests, orders, patience
+from kelong_contract import store as stores
+from kelong_speech import audio, features, sources, synthesiser
+from kelong_speech.text.frontend import UnspeakableText
+from kelong_speech.voice import Style, Voice
+
+SEED = 20240113  # the same at every step, so that two steps can be compared by ear
+NICENESS = 10
+DEFAULT_TEXTS = (
+    orders.AuditionText(name="greeting", text="大家好，很高兴认识你们。"),
+    orders.AuditionText(name="weather", text="今天天气不错，我们出去走走吧。"),
+)
+
+
+def texts(order: orders.TrainingOrder) -> tuple[orders.AuditionText, ...]:
+    """The sentences that the order wants to hear, or ours."""
+    return order.auditions or DEFAULT_TEXTS
+
+
+def hear(
+    store: stores.Store,
+    order: orders.TrainingOrder,
+    step: int,
+    folder: pathlib.Path,
+    encoder: features.TextEncoder | None,
+) -> manifests.AuditionReport:
+    """Speak every sentence with a step's weights; WAVs and report are in the store when it returns."""
+    place = order.voice.place()
+    key = layout.checkpoint_manifest(place, step)
+    data = store.get(key)
+    manifest = codec.loads(manifests.CheckpointManifest, data, key)
+    voice = Voice.load(store, manifest, folder, text_encoder=encoder)
+    spoken: list[manifests.Audition] = []
+    failures: list[manifests.AuditionFailure] = []
+    for wanted in texts(order):
+        style = Style(speaker=wanted.speaker or order.speakers[0].name, seed=SEED)
+        try:
+            speech = voice.say_text(wanted.text, style)
+        except (UnspeakableText, synthesiser.SpeechTooLong) as error:
+            failures.append(manifests.AuditionFailure(name=wanted.name, message=str(error)))
+            continue
+        spoken.append(_publish(store, layout.audition(place, step, wanted.name), wanted, style, speech))
+    report = manifests.AuditionReport(
+        step=step,
+        attempt=manifest.attempt,
+        manifest_sha256=stores.digest_bytes(data),
+        auditions=tuple(spoken),
+        failures=tuple(failures),
+    )
+    store.put(layout.audition_report(place, step), codec.dumps(report), "application/json")
+    return report
+
+
+def text_encoder(store: stores.Store, order: orders.TrainingOrder, folder: pathlib.Path) -> features.TextEncoder | None:
+    """The order's text encoder on the CPU, None where it names none."""
+    address = order.model.sources.text_encoder
+    found = sources.resolve(address, order.voice.namespace, store, folder) if address else None
+    return features.TextEncoder.load(found) if found else None
+
+
+def _publish(
+    store: stores.Store, key: str, wanted: orders.AuditionText, style: Style, speech: audio.Speech
+) -> manifests.Audition:
+    wav = audio.encode(speech, "wav")
+    store.put(key, wav, "audio/wav")
+    return manifests.Audition(
+        name=wanted.name,
+        text=wanted.text,
+        speaker=style.speaker,
+        key=key,
+        sha256=stores.digest_bytes(wav),
+        duration_s=speech.duration_s,
+        length=style.length,
+        sdp_ratio=style.sdp_ratio,
+        noise=style.noise,
+        noise_w=style.noise_w,
+        seed=style.seed,
+    )
+
+
+def main() -> None:
+    """Speak one step after another until standard input ends."""
+    os.nice(NICENESS)
+    torch.set_num_threads(1)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s auditions: %(message)s")
+    order_file, folder = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+    order = codec.loads(orders.TrainingOrder, order_file.read_bytes(), str(order_file))
+    store = patience.PatientStore(environment.read(os.environ).open_store(), threading.Event())
+    encoder = text_encoder(store, order, folder.parent / "models")
+    for line in sys.stdin:
+        hear(store, order, int(line), folder, encoder)
+        print(line, end="", flush=True)
+        for path in folder.iterdir():  # each step's files are used once
+            path.unlink()
+
+
+if __name__ == "__main__":
+    main()
