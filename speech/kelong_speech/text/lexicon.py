@@ -16,7 +16,8 @@ def words() -> dict[str, frozenset[str]]:
 
     From PaddleSpeech: `neutral_tone_words`, whose last syllable is neutral, and `never_neutral_words`, which only look
     so. Ours, all of words that keep the full tone a rule would take: `full_zi` (王子), `full_er` (女儿),
-    `full_reduplications` (天天), `full_shang_xia_li` (以上), and `not_neutral_inside` (东西方, whose 东西 is no 东西).
+    `full_reduplications` (天天), `full_shang_xia_li` (以上), `not_neutral_inside` (东西方, whose 东西 is no
+    东西); and `also_neutral`, which PaddleSpeech does not list.
     """
     return {name: frozenset(listed) for name, listed in _load("words.json").items()}
 

@@ -100,13 +100,26 @@ def _spans(words: Sequence[segment.Word]) -> list[_Span]:
 
 
 def _particles(phrase: _Phrase) -> None:
-    """地 and 得 as particles are de: 慢慢地走, 跑得快; not in 得了第一 or at the start."""
-    for span in phrase.spans:
-        adverbial = span.text == "地" and span.tag == "uv"
-        complement = span.text == "得" and span.tag.startswith("u") and phrase.char(span.end) not in ("", "了", "到")
-        if span.start and (adverbial or complement) and span.start not in phrase.given:
-            phrase.spellings[span.start] = "de"
-            phrase.tones[span.start] = 5
+    """地 and 得 as particles are de: 慢慢地走, 跑得快. 得 stays de2 in 得了第一 and is dei3 in 我得走."""
+    before = _Span("", "", 0)
+    for index, span in enumerate(phrase.spans):
+        after = phrase.spans[index + 1] if index + 1 < len(phrase.spans) else _Span("", "", 0)
+        inside = len(span.text) == 3 and span.text[1] == "得" and span.tag in ("v", "l")
+        if inside and not phrase.tools.reader.knows(span.text):
+            _say(phrase, span.start + 1, "de", 5)
+        elif span.text == "地" and span.tag == "uv" and before.text:
+            _say(phrase, span.start, "de", 5)
+        elif span.text == "得" and before.text and after.text[:1] not in ("", "了", "到"):
+            if before.tag == "r" and after.tag in ("v", "d", "p"):
+                _say(phrase, span.start, "dei", 3)
+            elif span.tag.startswith("u"):
+                _say(phrase, span.start, "de", 5)
+        before = span
+
+
+def _say(phrase: _Phrase, place: int, spelling: str, tone: int) -> None:
+    if place not in phrase.given:
+        phrase.spellings[place], phrase.tones[place] = spelling, tone
 
 
 def _bu(phrase: _Phrase) -> None:
@@ -203,7 +216,7 @@ def _listed(phrase: _Phrase, span: _Span) -> None:
         end += len(half)
         if half in lists["neutral_tone_words"]:
             phrase.set_tone(end - 1, 5)
-    if span.text in lists["neutral_tone_words"]:
+    if span.text in lists["neutral_tone_words"] | lists["also_neutral"]:
         phrase.set_tone(span.end - 1, 5)
 
 

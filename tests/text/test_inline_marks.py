@@ -1,0 +1,47 @@
+"""Pauses, breaths and pinyin that the writer puts into the text in brackets."""
+
+from collections.abc import Callable
+
+import pytest
+from kelong_speech.text import frontend
+
+ROWS = [
+    ("你好[sp2]世界", "ni2 hao3 sp2 shi4 jie4"),
+    ("[br2]你好，[sp1]世界[sp4]", "br2 ni2 hao3 , sp1 shi4 jie4 sp4"),
+    ("我[sp3]走", "wo3 sp3 zou3"),
+    ("不[br1]去", "bu4 br1 qu4"),
+    ("1[sp1]2", "yi1 sp1 er4"),
+    ("[br1]", "br1"),
+    ("人行[xing2]道", "ren2 xing2 dao4"),
+    ("他一行[hang2]", "ta1 yi4 hang2"),
+    ("重[chong2]了3次", "chong2 le5 san1 ci4"),
+    ("我好[hao4]学", "wo3 hao4 xue2"),
+    ("不好[hao4]", "bu2 hao4"),
+    ("一[yi1]天", "yi1 tian1"),
+    ("女[nü3]儿[er5]", "nv3 er5"),
+    ("绿[lu:4]", "lv4"),
+    ("𠮷[ji2]", "ji2"),
+    ("（[sp1]）好", "' sp1 ' hao3"),
+    ("[笑]好", "' xiao4 ' hao3"),
+]
+
+
+@pytest.mark.parametrize(("written", "said"), ROWS)
+def test_a_mark_is_said_where_it_stands(read: Callable[[str], str], written: str, said: str) -> None:
+    assert read(written) == said
+
+
+def test_a_pause_has_tone_0_one_phone_and_a_comma_for_the_text_encoder() -> None:
+    utterance = frontend.analyse("你[sp2]好")
+    assert utterance.phones == ("_", "n", "i", "sp2", "h", "ao", "_")
+    assert utterance.tones == (0, 3, 3, 0, 3, 3, 0)
+    assert utterance.word2ph == (1, 2, 1, 2, 1)
+    assert utterance.spoken == "你,好"
+
+
+def test_pinyin_for_a_character_that_is_read_as_part_of_a_number_is_refused() -> None:
+    with pytest.raises(
+        frontend.UnspeakableText, match="after 小 cannot be used: 60公里/小时 is read as 每小时六十公里"
+    ) as refusal:
+        frontend.analyse("60公里/小[xiao3]时")
+    assert refusal.value.position == 5
