@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import shutil
 import subprocess
-import tarfile
 import time
 from pathlib import Path
 
 from kelong_cluster import cache, commands, control_plane, host, images
 
 SOCKET = "/run/containerd/containerd.sock"  # in the node's own /run
-_STAND_IN_FROM_BYTES = 1 << 20
 
 
 def start(place: control_plane.Place, pause_image: str) -> None:
@@ -45,50 +43,18 @@ def load(place: control_plane.Place, wanted: set[str]) -> None:
 
 
 def _import(place: control_plane.Place, references: list[str]) -> None:
-    layout = cache.root() / "node" / "layout"
-    shutil.rmtree(layout, ignore_errors=True)
-    stand_ins = _stand_in(layout / "blobs" / "sha256")
-    try:
-        images.push(references, layout)
-        index = json.loads((layout / "index.json").read_text())
-        for manifest in index["manifests"]:
-            annotations = manifest["annotations"]
-            annotations["io.containerd.image.name"] = annotations["org.opencontainers.image.ref.name"]
-        (layout / "index.json").write_text(json.dumps(index))
-        _stream(place, layout, stand_ins)
-    finally:
-        shutil.rmtree(layout, ignore_errors=True)
-
-
-def _stand_in(blobs: Path) -> set[str]:
-    """Put an empty file of the right size wherever containerd has a blob already, so that it is not written again."""
-    blobs.mkdir(parents=True)
-    held = _disk() / "io.containerd.content.v1.content" / "blobs" / "sha256"
-    names: set[str] = set()
-    for blob in held.iterdir() if held.exists() else ():
-        size_bytes = blob.stat().st_size
-        if size_bytes >= _STAND_IN_FROM_BYTES:
-            with (blobs / blob.name).open("wb") as file:
-                file.truncate(size_bytes)  # sparse: takes no room
-            names.add(blob.name)
-    return names
-
-
-def _stream(place: control_plane.Place, layout: Path, left_out: set[str]) -> None:
-    """Pass a layout to containerd through a pipe: no archive of it is ever on the disk."""
+    """Pass images to containerd through a pipe, without the layers that it has: no archive is ever on the disk."""
     argv = [*place.spaces.enter, host.program("ctr"), "--address", SOCKET, "--namespace", "k8s.io"]
+    blobs = _disk() / "io.containerd.content.v1.content" / "blobs" / "sha256"
+    held = {f"sha256:{blob.name}" for blob in blobs.iterdir()} if blobs.exists() else set()
     with place.log("import").open("wb") as log:
         taking = subprocess.Popen(
             [*argv, "images", "import", "-"], stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT
         )
         assert taking.stdin is not None
-        try:
-            with taking.stdin, tarfile.open(fileobj=taking.stdin, mode="w|") as tar:
-                for file in sorted(path for path in layout.rglob("*") if path.is_file()):
-                    if file.name not in left_out:
-                        tar.add(file, arcname=file.relative_to(layout).as_posix())
-        except BrokenPipeError:
-            pass  # it ended early; its own words follow
+        # Should it end early, its own words below say more than the broken pipe.
+        with contextlib.suppress(BrokenPipeError), taking.stdin:
+            images.storage().write(references, held, taking.stdin)
         code = taking.wait()
     if code != 0:
         raise commands.ClusterError(f"containerd took no images:\n{place.log('import').read_text(errors='replace')}")

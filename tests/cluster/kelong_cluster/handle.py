@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kelong_cluster import binaries, commands, control_plane, forwarding, host, images, namespaces, node
+from kelong_cluster import binaries, commands, control_plane, forwarding, host, images, namespaces, node, prometheus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +67,18 @@ class Cluster:
             yield address
 
     @contextlib.contextmanager
+    def prometheus(self, folder: Path) -> Iterator[str]:
+        """Yield the `127.0.0.1:PORT` of a Prometheus scraping every pod annotated for it, through the API server."""
+        enter = self.spaces.enter_network if self.spaces else []
+        with prometheus.running(self.kubectl_argv, enter, folder) as address:
+            if self.spaces is None:
+                yield f"{address[0]}:{address[1]}"
+                return
+            spaces = self.spaces
+            with forwarding.to(lambda: spaces.connect(address, timeout_s=30)) as near:
+                yield near
+
+    @contextlib.contextmanager
     def _kubectl_forward(self, namespace: str, target: str, port: int) -> Iterator[str]:
         argv = [*self.kubectl_argv, "--namespace", namespace, "port-forward", target, f":{port}"]
         with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
@@ -94,14 +106,22 @@ def of_node(place: control_plane.Place, references: dict[str, str]) -> Cluster:
     )
 
 
-def of_context(context: str, image_prefix: str, image_tag: str) -> Cluster:
-    """The handle of the cluster that a kubeconfig context names, whose images it can pull from `image_prefix`."""
+def of_context(context: str, images_at: str) -> Cluster:
+    """The handle of the cluster that a kubeconfig context names, which can pull `PREFIX/operator:TAG` and the others.
+
+    `images_at` is `PREFIX:TAG`.
+    """
+    prefix, _, tag = images_at.rpartition(":")
+    if not prefix or "/" in tag:
+        raise commands.ClusterError(
+            f"KELONG_TEST_IMAGES={images_at}: expected PREFIX:TAG, such as example.com/kelong:1"
+        )
     if context not in commands.run([_tool("kubectl"), "config", "get-contexts", "--output=name"]).stdout.split():
         raise commands.ClusterError(f"KELONG_TEST_CONTEXT={context}: your kubeconfig has no context of that name")
     return Cluster(
         kubectl_argv=(_tool("kubectl"), "--context", context),
         helm_argv=(_tool("helm"), "--kube-context", context),
-        images={name: f"{image_prefix.rstrip('/')}/{name}:{image_tag}" for name in images.NAMES},
+        images={name: f"{prefix}/{name}:{tag}" for name in images.NAMES},
         gpu_resource=node.GPU_RESOURCE,
         gpu_product=None,
     )

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kelong_cluster import binaries, cache, commands, host
+from kelong_cluster import binaries, cache, commands, host, layout_stream
 
 _SUITE = "bookworm"
 _BASE_PACKAGES = "python3,python3-venv,python3-pip,ca-certificates"
@@ -28,7 +28,7 @@ _LOCKS = {
     "inference": ("requirements/speech.txt", "requirements/inference.txt"),
 }
 _FIRST_BUILD_GIB = (
-    40  # torch exists up to four times on the way: build container, its layer, the node's content, its snapshot
+    40  # torch exists up to four times: while it is built, and then in the node's content and its snapshot
 )
 _REBUILD_GIB = 10
 _INDEX_SETTINGS = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "default-timeout")
@@ -68,7 +68,9 @@ def described(repository: Path) -> list[Image]:
 def ensure() -> dict[str, str]:
     """Build the images that the build storage lacks, drop older ones, and return each one's reference by its name."""
     with cache.lock("images"):
-        shutil.rmtree(_storage() / "run", ignore_errors=True)  # a crashed build's notes about mounts that are gone
+        # What a build that failed or was killed left: notes about mounts that are gone, and its working containers.
+        shutil.rmtree(_storage() / "run", ignore_errors=True)
+        buildah("rm", "--all")
         wanted = described(_snapshot())
         references = {image.name: image.reference for image in wanted}
         present = _present()
@@ -87,11 +89,9 @@ def ensure() -> dict[str, str]:
         return references
 
 
-def push(references_wanted: list[str], layout: Path) -> None:
-    """Write images as one OCI layout, in which layers that they share, and blobs already there, are written once."""
-    for reference in references_wanted:
-        target = f"oci:{layout}:{reference}"
-        buildah("push", "--quiet", "--disable-compression", reference, target)
+def storage() -> layout_stream.Storage:
+    """The built images, to be read."""
+    return layout_stream.Storage(_storage() / "root")
 
 
 def buildah(*arguments: str | Path, log: Path | None = None) -> str:
@@ -178,7 +178,14 @@ def _make_base() -> None:
 def _make(image: Image) -> None:
     commands.say(f"building the {image.name} image" + (" (minutes when torch is new)" if image.large else ""))
     begun = time.monotonic()
-    arguments: list[str | Path] = ["bud", "--layers", "--pull=false", "--isolation=chroot", "--network=host"]
+    arguments: list[str | Path] = [
+        "bud",
+        "--layers",
+        "--force-rm",
+        "--pull=false",
+        "--isolation=chroot",
+        "--network=host",
+    ]
     arguments += ["--file", image.dockerfile, "--tag", image.reference]
     if image.base:
         arguments += ["--build-arg", f"BASE={image.base}", *_package_index_mounts()]

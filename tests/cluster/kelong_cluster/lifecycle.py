@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from kelong_cluster import binaries, cache, commands, containers, control_plane, host, images, namespaces, node, pki
@@ -34,8 +35,8 @@ def up() -> control_plane.Place:
 
 
 @contextlib.contextmanager
-def borrowed() -> Iterator[Lent]:
-    """A node that ends with the block, and with this process."""
+def borrowed(uncaptured: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext) -> Iterator[Lent]:
+    """A node that ends with the block, and with this process; `uncaptured` surrounds the parts that report progress."""
     with cache.lock("node", otherwise=_TAKEN):
         found = namespaces.find()
         if found is not None and not found.dies_with_caller:
@@ -43,9 +44,11 @@ def borrowed() -> Iterator[Lent]:
                 "a node started by `make cluster` is up: end it with `tests/cluster/cluster.py down`, "
                 "or name another cluster's context in KELONG_TEST_CONTEXT"
             )
-        references = _prepare()
+        with uncaptured():
+            references = _prepare()
+            place = _start(references, dies_with_caller=True)
         try:
-            yield Lent(place=_start(references, dies_with_caller=True), images=references)
+            yield Lent(place=place, images=references)
         finally:
             _clear()
 

@@ -1,0 +1,45 @@
+"""One cluster for all tests of this folder: the built-in node, or the one that `KELONG_TEST_CONTEXT` names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from kelong_cluster import handle, host, lifecycle
+
+DEFAULT_TIMEOUT_S = 600
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test's time limit starts after its fixtures: the first start of the node builds programs and images."""
+    for item in items:
+        if "cluster" in getattr(item, "fixturenames", ()):
+            own = item.get_closest_marker("timeout")
+            limit_s = own.args[0] if own and own.args else DEFAULT_TIMEOUT_S
+            item.add_marker(pytest.mark.timeout(limit_s, func_only=True), append=False)
+
+
+@pytest.fixture(scope="session")
+def cluster(pytestconfig: pytest.Config) -> Iterator[handle.Cluster]:
+    """A Kubernetes to test on; where there is none, the ring says what would make it run, and fails in CI."""
+    context = os.environ.get("KELONG_TEST_CONTEXT")
+    if context:
+        yield handle.of_context(context, _images_of_other_cluster())
+        return
+    reason = host.why_not()
+    if reason and not os.environ.get("CI"):
+        pytest.skip(f"the cluster ring is not run: {reason}")
+    terminal = pytestconfig.pluginmanager.getplugin("capturemanager")
+    with lifecycle.borrowed(uncaptured=terminal.global_and_fixture_disabled) as lent:
+        yield handle.of_node(lent.place, lent.images)
+
+
+def _images_of_other_cluster() -> str:
+    prefix = os.environ.get("KELONG_TEST_IMAGES")
+    if not prefix:
+        pytest.fail(
+            "KELONG_TEST_CONTEXT needs KELONG_TEST_IMAGES: the prefix and the tag of images that cluster can pull, "
+            "as in registry.example.com/kelong:TAG for registry.example.com/kelong/operator:TAG and the others"
+        )
+    return prefix

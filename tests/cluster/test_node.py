@@ -1,0 +1,140 @@
+"""The cluster itself: what the other tests here take for granted."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kelong_cluster import commands, handle
+
+pytestmark = pytest.mark.cluster
+
+RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+    "runAsNonRoot": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+LOOK_AROUND = """\
+import os, socket, ssl, urllib.request
+folder = "/var/run/secrets/kubernetes.io/serviceaccount"
+print(socket.gethostbyname("kubernetes.default"), os.getuid())
+trusted = ssl.create_default_context(cafile=f"{folder}/ca.crt")
+token = open(f"{folder}/token").read()
+question = urllib.request.Request("https://kubernetes.default.svc/api", headers={"Authorization": f"Bearer {token}"})
+print(urllib.request.urlopen(question, context=trusted).status)
+"""
+
+
+@pytest.fixture(scope="module")
+def namespace(cluster: handle.Cluster) -> Iterator[str]:
+    """A namespace under Pod Security `restricted`."""
+    name = "kelong-node-test"
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=true")
+
+
+def pod_spec(cluster: handle.Cluster, *program: str, **container: Any) -> dict[str, Any]:
+    main = {
+        "name": "main",
+        "image": cluster.images["operator"],
+        "command": ["python", *program],
+        "securityContext": RESTRICTED,
+        "resources": {"limits": {"cpu": "500m", "memory": "128Mi"}},
+    }
+    return {"restartPolicy": "Never", "containers": [main | container]}
+
+
+def test_every_node_is_ready_and_one_has_gpus(cluster: handle.Cluster) -> None:
+    nodes = cluster.get("nodes")["items"]
+    ready = [condition["status"] for node in nodes for condition in node["status"]["conditions"]
+             if condition["type"] == "Ready"]  # fmt: skip
+    assert ready and set(ready) == {"True"}
+    assert any(int(node["status"]["allocatable"].get(cluster.gpu_resource, 0)) > 0 for node in nodes)
+
+
+def test_a_job_with_a_gpu_runs_without_rights_and_finds_the_api_by_name(
+    cluster: handle.Cluster, namespace: str
+) -> None:
+    limits = {"cpu": "500m", "memory": "128Mi", cluster.gpu_resource: "1"}
+    spec = pod_spec(cluster, "-c", LOOK_AROUND, resources={"limits": limits})
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "look"}, "spec": {"template": {"spec": spec}}}
+    cluster.apply(job, namespace=namespace)
+    cluster.kubectl("--namespace", namespace, "wait", "job/look", "--for=condition=Complete", "--timeout=120s")
+    address, user, answer = cluster.kubectl("--namespace", namespace, "logs", "job/look").stdout.split()
+    service = cluster.get("--namespace", "default", "service/kubernetes")
+    assert (address, user, answer) == (service["spec"]["clusterIP"], "65532", "200")
+
+
+def test_pod_security_refuses_root(cluster: handle.Cluster, namespace: str) -> None:
+    spec = pod_spec(cluster, "-c", "pass", securityContext=RESTRICTED | {"runAsNonRoot": False, "runAsUser": 0})
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "root"}, "spec": spec}
+    with pytest.raises(commands.ClusterError, match="violates PodSecurity"):
+        cluster.apply(pod, namespace=namespace)
+
+
+def test_a_service_leads_to_its_pods_from_here_and_from_a_pod_to_itself(
+    cluster: handle.Cluster, namespace: str
+) -> None:
+    serve = (
+        "import http.server, os, urllib.request\n"
+        "class Answer(http.server.BaseHTTPRequestHandler):\n"
+        "    def do_GET(self):\n"
+        "        self.send_response(200); self.end_headers()\n"
+        "        inner = b'' if self.path == '/inner' else urllib.request.urlopen('http://echo:8080/inner').read()\n"
+        "        self.wfile.write(os.environ['HOSTNAME'].encode() + b' ' + inner)\n"
+        "http.server.ThreadingHTTPServer(('', 8080), Answer).serve_forever()\n"
+    )
+    probe = {"httpGet": {"path": "/inner", "port": 8080}, "periodSeconds": 1}
+    spec = pod_spec(cluster, "-c", serve, ports=[{"containerPort": 8080}], readinessProbe=probe)
+    metadata = {"name": "echo", "labels": {"app": "echo"}}
+    service = {"selector": {"app": "echo"}, "ports": [{"port": 8080}]}
+    cluster.apply(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec},
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "echo"}, "spec": service},
+        namespace=namespace,
+    )
+    cluster.kubectl("--namespace", namespace, "wait", "pod/echo", "--for=condition=Ready", "--timeout=60s")
+    with cluster.forward(namespace, "service/echo", 8080) as address:
+        for _ in range(3):
+            with urllib.request.urlopen(f"http://{address}/", timeout=30) as answer:
+                assert answer.read() == b"echo echo "
+
+
+def test_a_port_that_nobody_serves_is_refused_through_a_forward(cluster: handle.Cluster, namespace: str) -> None:
+    cluster.kubectl("--namespace", namespace, "wait", "pod/echo", "--for=condition=Ready", "--timeout=60s")
+    with cluster.forward(namespace, "pod/echo", 8099) as address, pytest.raises((OSError, urllib.error.URLError)):
+        urllib.request.urlopen(f"http://{address}/", timeout=30)
+
+
+def test_prometheus_scrapes_annotated_pods(cluster: handle.Cluster, namespace: str, tmp_path: Any) -> None:
+    serve = "import prometheus_client, time; prometheus_client.start_http_server(9090); time.sleep(3600)"
+    annotations = {"prometheus.io/scrape": "true", "prometheus.io/port": "9090"}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "measured", "annotations": annotations},
+        "spec": pod_spec(cluster, "-c", serve),
+    }
+    cluster.apply(pod, namespace=namespace)
+    cluster.kubectl("--namespace", namespace, "wait", "pod/measured", "--for=condition=Ready", "--timeout=60s")
+    found: list[Any] = []
+
+    with cluster.prometheus(tmp_path) as address:
+
+        def ask() -> bool:
+            try:
+                with urllib.request.urlopen(f"http://{address}/api/v1/query?query=up", timeout=10) as answer:
+                    found[:] = json.load(answer)["data"]["result"]
+            except OSError:  # it is still starting
+                return False
+            return any(series["metric"].get("pod") == "measured" and series["value"][1] == "1" for series in found)
+
+        commands.wait_until(ask, what="a scrape of the annotated pod", timeout_s=60)
