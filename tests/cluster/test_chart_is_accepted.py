@@ -22,7 +22,9 @@ pytestmark = pytest.mark.cluster
 def test_the_api_server_accepts_every_manifest_of_the_chart(cluster: handle.Cluster, values: dict[str, Any]) -> None:
     settings = [f"--set-json={name}={json.dumps(value)}" for name, value in values.items()]
     chart = str(cache.repository() / "charts" / "kelong")
-    manifests = cluster.helm("template", "kelong", chart, "--namespace", "default", *settings).stdout
+    manifests = cluster.helm(
+        "template", "kelong", chart, "--namespace", "default", "--kube-version", "v1.34.4", *settings
+    ).stdout
     said = cluster.kubectl("apply", "--dry-run=server", "-f", "-", stdin=manifests).stdout
     lines = said.strip().splitlines()
     assert len(lines) == manifests.count("\nkind: ")
