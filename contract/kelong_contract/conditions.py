@@ -54,6 +54,7 @@ COMPLETE_REASON = "Complete"
 # Reasons that name a fault. The trainer and the batch door name some of them in `manifests.Problem.reason`.
 INVALID_SPEC = "InvalidSpec"
 NAME_CONFLICT = "NameConflict"
+CLUSTER_REFUSED = "ClusterRefused"
 UNSCHEDULABLE = "Unschedulable"
 SECRET_MISSING = "SecretMissing"
 IMAGE_PULL_FAILED = "ImagePullFailed"
@@ -82,6 +83,7 @@ NEEDS_A_PERSON = frozenset(
     {
         INVALID_SPEC,
         NAME_CONFLICT,
+        CLUSTER_REFUSED,
         BACKOFF_LIMIT_EXCEEDED,
         BAD_ORDER,
         GPU_UNUSABLE,
@@ -180,7 +182,7 @@ def events(old: Iterable[Condition], new: Iterable[Condition]) -> tuple[Event, .
             continue
         kind_and_name = _EVENTS.get((condition.type, condition.reason))
         if kind_and_name is None and condition.reason in NEEDS_A_PERSON and condition.type in _FAULT_EVENTS:
-            if condition.type == READY and condition.reason != INVALID_SPEC:
+            if condition.type == READY and condition.reason not in (INVALID_SPEC, CLUSTER_REFUSED):
                 continue  # the summary repeats what another condition has told
             kind_and_name = ("Warning", _FAULT_EVENTS[condition.type])
         if kind_and_name is not None:

@@ -9,10 +9,10 @@ from kelong_contract.conditions import Finding
 from kelong_contract.manifests import SynthesisManifest
 from kelong_contract.resources import FailedItemStatus, ItemCounts, Resolved, SynthesisJobStatus
 
-from kelong_operator import children, order_book
+from kelong_operator import children, order_book, refusal
 from kelong_operator.plan import Action, Create, Plan, Suspend
 from kelong_operator.settings import Settings
-from kelong_operator.views import JobView, ObservedSynthesis, Owner, StoreAway, SynthesisInStore
+from kelong_operator.views import JobView, ObservedSynthesis, StoreAway, SynthesisInStore
 
 _MOST_FAILED_ITEMS = 20
 
@@ -42,25 +42,13 @@ def decide(seen: ObservedSynthesis, settings: Settings, now: str) -> Plan[Synthe
     return _plan(seen, status, _outcome(seen, job, record), actions, settings, now)
 
 
-def refuse(owner: Owner, known: SynthesisJobStatus, why: str, settings: Settings, now: str) -> Plan[SynthesisJobStatus]:
-    """The plan for a spec that cannot be carried out: say so, and leave everything as it is."""
-    finding = Finding(type=conditions.READY, status="False", reason=conditions.INVALID_SPEC, message=why)
-    others = tuple(item for item in known.conditions if item.type != conditions.READY)
-    merged = conditions.merge(known.conditions, (finding,), owner.generation, now)
-    status = replace(known, observed_generation=owner.generation, conditions=(*merged, *others))
-    events = conditions.events(known.conditions, status.conditions)
-    return Plan(status=status, events=events, again_in_s=settings.intervals.resync_seconds)
-
-
 def _resolve(seen: ObservedSynthesis) -> tuple[SynthesisJobStatus, Finding | None]:
     """The status with the voice and step that speak, frozen once found; or what is missing."""
     status, name = seen.status, seen.spec.voice_model_ref.name
+    if status.resolved is not None and (seen.jobs or seen.voice is not None):
+        return status, None  # a Job that is on its way needs the store only
     if seen.voice is None:
-        if status.resolved is not None:
-            return status, _waiting(conditions.MODEL_NOT_READY, f"the VoiceModel {name} is gone")
         return status, _waiting(conditions.MODEL_NOT_READY, f"there is no VoiceModel {name} in this namespace")
-    if status.resolved is not None:
-        return status, None
     step = seen.spec.step if seen.spec.step is not None else seen.voice.status.promoted_step
     if step is None:
         message = f"the VoiceModel {name} serves no step yet; promote one, or set spec.step"
@@ -90,7 +78,7 @@ def _begin(
             seen.owner, seen.spec, seen.voice.spec, resolved.uid, resolved.step, resolved.manifest_sha256, settings
         )
     except ValueError as error:
-        return refuse(seen.owner, seen.status, str(error), settings, now)
+        return refusal.refuse(seen.owner, seen.status, str(error), settings, now)
     name = children.batch_job_name(seen.owner)
     status = replace(
         status,
@@ -180,10 +168,11 @@ def _plan(
     complete, failed = given.get(conditions.COMPLETE), given.get(conditions.FAILED)
     ended = complete or failed
     if ended is not None:
-        reason = conditions.COMPLETE_REASON if complete is not None else ended.reason
-        said = "True" if complete is not None else "False"
         summary = Finding(
-            type=conditions.READY, status="True" if said == "True" else "False", reason=reason, message=ended.message
+            type=conditions.READY,
+            status="True" if complete is not None else "False",
+            reason=conditions.COMPLETE_REASON if complete is not None else ended.reason,
+            message=ended.message,
         )
     else:
         summary = given.get(conditions.READY) or _waiting(conditions.PENDING, "not looked at yet")

@@ -6,17 +6,16 @@ training may be suspended while a step serves.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Literal
 
 from kelong_contract import conditions, layout
 from kelong_contract.conditions import Finding
 from kelong_contract.resources import CheckpointStatus, VoiceModelStatus
 
-from kelong_operator import order_book, rules, serving, training
+from kelong_operator import order_book, refusal, rules, serving, training
 from kelong_operator.plan import Lane, Plan
 from kelong_operator.settings import Settings
-from kelong_operator.views import ObservedVoice, Owner, StoreAway, VoiceInStore
+from kelong_operator.views import ObservedVoice, StoreAway, VoiceInStore
 
 
 def decide(seen: ObservedVoice, settings: Settings, now: str) -> Plan[VoiceModelStatus]:
@@ -24,7 +23,7 @@ def decide(seen: ObservedVoice, settings: Settings, now: str) -> Plan[VoiceModel
     try:
         lanes = (training.decide(seen, settings), serving.decide(seen, settings))
     except ValueError as error:  # the schema lets through what an order refuses
-        return refuse(seen.owner, seen.status, str(error), settings, now)
+        return refusal.refuse(seen.owner, seen.status, str(error), settings, now)
     status = _status(seen, lanes, settings, now)
     again_in_s = min(lane.again_in_s for lane in lanes)
     if isinstance(seen.store, StoreAway):
@@ -34,19 +33,6 @@ def decide(seen: ObservedVoice, settings: Settings, now: str) -> Plan[VoiceModel
         actions=tuple(action for lane in lanes for action in lane.actions),
         events=conditions.events(seen.status.conditions, status.conditions),
         again_in_s=again_in_s,
-    )
-
-
-def refuse(owner: Owner, known: VoiceModelStatus, why: str, settings: Settings, now: str) -> Plan[VoiceModelStatus]:
-    """The plan for a spec that cannot be carried out: say so, and leave everything as it is."""
-    finding = Finding(type=conditions.READY, status="False", reason=conditions.INVALID_SPEC, message=why)
-    others = tuple(item for item in known.conditions if item.type != conditions.READY)
-    merged = conditions.merge(known.conditions, (finding,), owner.generation, now)
-    status = replace(known, observed_generation=owner.generation, conditions=(*merged, *others))
-    return Plan(
-        status=status,
-        events=conditions.events(known.conditions, status.conditions),
-        again_in_s=settings.intervals.resync_seconds,
     )
 
 
@@ -161,7 +147,5 @@ def _has_failed(seen: ObservedVoice) -> bool:
     return job is not None and job.failed and not job.deleting and not seen.spec.suspend
 
 
-def _ready(status: str, reason: str, message: str) -> Finding:
-    return Finding(
-        type=conditions.READY, status="True" if status == "True" else "False", reason=reason, message=message
-    )
+def _ready(status: Literal["True", "False"], reason: str, message: str) -> Finding:
+    return Finding(type=conditions.READY, status=status, reason=reason, message=message)

@@ -1,0 +1,102 @@
+"""Doing: a plan's actions, then status, then events. The only writer."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from kelong_contract import codec, names
+from kelong_contract.conditions import Event
+
+from kelong_operator import cluster, rules, telemetry
+from kelong_operator.cluster import Cluster, Document
+from kelong_operator.plan import Action, Apply, Create, Delete, Plan, Suspend
+from kelong_operator.views import Owner
+
+Status = TypeVar("Status")
+log = logging.getLogger(__name__)
+
+
+class Applier:
+    """Writes to the API server, and counts what it writes."""
+
+    def __init__(self, to: Cluster, counted: telemetry.Telemetry) -> None:
+        self._cluster = to
+        self._counted = counted
+
+    def carry_out(self, owner: Owner, document: Document, plan: Plan[Status], now: str) -> None:
+        """Do what the plan says; raises cluster.ApiError at the first thing that cannot be done."""
+        for action in plan.actions:
+            self._do(owner, action)
+        wanted = codec.encode(plan.status, codec.camel_case, drop_none=True)
+        patch = rules.merge_patch(document.get("status", {}), wanted)
+        if patch:
+            self._cluster.merge(owner.kind, owner.namespace, owner.name, {"status": patch}, part="status")
+            self._counted.wrote(owner.kind, "status")
+        for event in plan.events:
+            self._post(owner, event, now)
+
+    def _do(self, owner: Owner, action: Action) -> None:
+        if isinstance(action, Create):
+            self._create(owner, action.body)
+        elif isinstance(action, Apply):
+            kind, name = action.body["kind"], action.body["metadata"]["name"]
+            self._cluster.apply(kind, owner.namespace, name, action.body)
+            self._counted.wrote(kind, "apply")
+        elif isinstance(action, Suspend):
+            patch = {"spec": {"suspend": action.suspended}}
+            self._cluster.merge("Job", owner.namespace, action.job, patch)
+            self._counted.wrote("Job", "patch")
+            log.info("%s %s/%s: Job %s suspend=%s", *_key(owner), action.job, action.suspended)
+        elif isinstance(action, Delete):
+            self._cluster.delete(action.kind, owner.namespace, action.name, action.uid)
+            self._counted.wrote(action.kind, "delete")
+            log.info("%s %s/%s: %s %s deleted", *_key(owner), action.kind, action.name)
+
+    def _create(self, owner: Owner, body: Mapping[str, Any]) -> None:
+        kind, name = body["kind"], body["metadata"]["name"]
+        try:
+            self._cluster.create(kind, owner.namespace, body)
+        except cluster.AlreadyExists:
+            if kind != "ConfigMap":
+                return  # an earlier pass made it, and was cut off before it could say so
+            if self._cluster.get(kind, owner.namespace, name).get("data") == body["data"]:
+                return
+            # The order of a Job that was never made, from before the spec was changed.
+            self._cluster.delete(kind, owner.namespace, name)
+            self._cluster.create(kind, owner.namespace, body)
+        self._counted.wrote(kind, "create")
+        log.info("%s %s/%s: %s %s created", *_key(owner), kind, name)
+
+    def _post(self, owner: Owner, event: Event, now: str) -> None:
+        """An event about the resource. It is an account, not a state: one that cannot be posted stops nothing."""
+        body = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{owner.name}.{secrets.token_hex(8)}", "namespace": owner.namespace},
+            "involvedObject": {
+                "apiVersion": names.API_VERSION,
+                "kind": owner.kind,
+                "namespace": owner.namespace,
+                "name": owner.name,
+                "uid": owner.uid,
+            },
+            "type": event.kind,
+            "reason": event.reason,
+            "message": event.message[:1024],
+            "source": {"component": names.FIELD_MANAGER},
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+        try:
+            self._cluster.create("Event", owner.namespace, body)
+            self._counted.wrote("Event", "create")
+        except cluster.ApiError as error:
+            log.warning("%s %s/%s: the event %s is not posted: %s", *_key(owner), event.reason, error)
+
+
+def _key(owner: Owner) -> tuple[str, str, str]:
+    return owner.kind, owner.namespace, owner.name

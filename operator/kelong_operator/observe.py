@@ -1,0 +1,216 @@
+"""Looking: the cluster and the store in, one frozen value out. The only reader; it writes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeVar
+
+from kelong_contract import codec, layout, names, resources, store
+from kelong_contract.manifests import CheckpointManifest, CorpusReport, Progress, SynthesisManifest
+from kelong_contract.resources import CheckpointStatus, ConfigMapInput, SynthesisJobSpec
+
+from kelong_operator import order_book, training, views
+from kelong_operator.cluster import Cluster, Document
+from kelong_operator.views import (
+    Checkpoint,
+    ObservedSynthesis,
+    ObservedVoice,
+    Owner,
+    ReferredVoice,
+    StoreAway,
+    SynthesisInStore,
+    VoiceInStore,
+)
+
+T = TypeVar("T")
+GENERATOR_FILE = "generator.safetensors"
+_MOST_KEPT = 4096
+
+
+class Observer:
+    """Reads the cluster and the store. Manifests never change under an etag, so each is fetched once and kept."""
+
+    def __init__(self, cluster: Cluster, kept: store.Store) -> None:
+        self._cluster = cluster
+        self._store = kept
+        self._manifests: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def voice(self, document: Document) -> ObservedVoice:
+        """All that is known about a VoiceModel; raises codec.Malformed for one that cannot be read."""
+        owner = owner_of(names.VOICE_MODEL, document)
+        spec = resources.voice_model_spec(document["spec"])
+        status = resources.voice_model_status(document.get("status"))
+        selector = f"{names.LABEL_KIND}={owner.kind},{names.LABEL_OWNER}={owner.name}"
+        jobs = self._cluster.list("Job", owner.namespace, selector)
+        pods = self._cluster.list("Pod", owner.namespace, selector)
+        deployment = self._cluster.find("Deployment", owner.namespace, owner.name)
+        service = self._cluster.find("Service", owner.namespace, owner.name)
+        seen = ObservedVoice(
+            owner=owner,
+            spec=spec,
+            status=status,
+            store=self._reading(lambda: self._voice_in_store(owner, status.checkpoints)),
+            jobs=tuple(views.job_of(item, owner.uid) for item in jobs),
+            pods=tuple(views.pod_of(item) for item in pods),
+            deployment=views.deployment_of(deployment, owner.uid) if deployment is not None else None,
+            service_is_anothers=service is not None and not views.is_owned(service, owner.uid),
+        )
+        prefix = order_book.own_recordings(owner.namespace, spec.dataset.source)
+        if prefix is None or isinstance(seen.store, StoreAway) or not training.wants_listing(seen):
+            return seen
+        found = seen.store
+        listed = self._reading(
+            lambda: dataclasses.replace(found, listing_digest=store.digest_listing(self._store.list(prefix)))
+        )
+        return dataclasses.replace(seen, store=listed)
+
+    def synthesis(self, document: Document) -> ObservedSynthesis:
+        """All that is known about a SynthesisJob; raises codec.Malformed for one that cannot be read."""
+        owner = owner_of(names.SYNTHESIS_JOB, document)
+        spec = resources.synthesis_job_spec(document["spec"])
+        status = resources.synthesis_job_status(document.get("status"))
+        selector = f"{names.LABEL_KIND}={owner.kind},{names.LABEL_OWNER}={owner.name}"
+        voice = self._cluster.find(names.VOICE_MODEL, owner.namespace, spec.voice_model_ref.name)
+        jobs = self._cluster.list("Job", owner.namespace, selector)
+        pods = self._cluster.list("Pod", owner.namespace, selector)
+        config_map = spec.input.config_map
+        return ObservedSynthesis(
+            owner=owner,
+            spec=spec,
+            status=status,
+            store=self._reading(lambda: self._synthesis_in_store(owner, spec)),
+            voice=_referred(voice) if voice is not None else None,
+            input_fault=self._input_fault(owner, config_map) if config_map is not None else None,
+            jobs=tuple(views.job_of(item, owner.uid) for item in jobs),
+            pods=tuple(views.pod_of(item) for item in pods),
+        )
+
+    def _reading(self, read: Callable[[], T]) -> T | StoreAway:
+        try:
+            return read()
+        except store.StoreError as error:
+            return StoreAway(message=str(error))
+
+    def _voice_in_store(self, owner: Owner, known: tuple[CheckpointStatus, ...]) -> VoiceInStore:
+        place = order_book.voice_name(owner).place()
+        objects = {item.key: item for item in self._store.list(layout.checkpoints(place))}
+        reports = (item.key for item in self._store.list(layout.all_auditions(place)))
+        heard = {step for key in reports if (step := layout.audition_step(place, key)) is not None}
+        seen_before = {item.step: item for item in known}
+        checkpoints, broken, saved_step = [], {}, 0
+        for key, item in objects.items():
+            step = layout.checkpoint_step(place, key)
+            if step is None:
+                continue
+            data = self._manifest(key, item.etag)
+            try:
+                manifest = codec.loads(CheckpointManifest, data, key)
+            except codec.Malformed as error:
+                broken[step] = str(error)
+                continue
+            digest = store.digest_bytes(data)
+            fault = _fault(manifest, digest, {name: found.size_bytes for name, found in objects.items()}, seen_before)
+            if fault is not None:
+                broken[step] = fault
+                continue
+            saved_step = max(saved_step, step)
+            if manifest.listed:
+                checkpoints.append(_checkpoint(manifest, digest, step in heard))
+        return VoiceInStore(
+            progress=self._optional(Progress, layout.progress(place)),
+            report=self._optional(CorpusReport, layout.corpus_report(place)),
+            checkpoints=tuple(checkpoints),
+            broken=broken,
+            saved_step=saved_step,
+        )
+
+    def _synthesis_in_store(self, owner: Owner, spec: SynthesisJobSpec) -> SynthesisInStore:
+        prefix = layout.synthesis(owner.namespace, spec.output.prefix)
+        record = self._optional(SynthesisManifest, layout.synthesis_manifest(prefix, owner.uid))
+        if record is None:
+            record = self._optional(SynthesisManifest, layout.synthesis_progress(prefix, owner.uid))
+        return SynthesisInStore(record=record)
+
+    def _manifest(self, key: str, etag: str) -> bytes:
+        with self._lock:
+            if (key, etag) in self._manifests:
+                self._manifests.move_to_end((key, etag))
+                return self._manifests[key, etag]
+        data = self._store.get(key)
+        with self._lock:
+            self._manifests[key, etag] = data
+            while len(self._manifests) > _MOST_KEPT:
+                self._manifests.popitem(last=False)
+        return data
+
+    def _optional(self, kind: type[T], key: str) -> T | None:
+        """A document of the store, None if it is not there. One that cannot be read counts as a fault of the store."""
+        try:
+            return codec.loads(kind, self._store.get(key), key)
+        except store.NoSuchObject:
+            return None
+        except codec.Malformed as error:
+            raise store.StoreError(str(error)) from error
+
+    def _input_fault(self, owner: Owner, config_map: ConfigMapInput) -> str | None:
+        found = self._cluster.find("ConfigMap", owner.namespace, config_map.name)
+        if found is None:
+            return f"there is no ConfigMap {config_map.name} in this namespace"
+        if config_map.key not in found.get("data", {}) and config_map.key not in found.get("binaryData", {}):
+            return f"the ConfigMap {config_map.name} has no key {config_map.key}"
+        return None
+
+
+def owner_of(kind: str, document: Document) -> Owner:
+    """The resource that the document is."""
+    metadata = document["metadata"]
+    return Owner(
+        kind=kind,
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        generation=metadata["generation"],
+    )
+
+
+def _referred(document: Document) -> ReferredVoice:
+    return ReferredVoice(
+        name=document["metadata"]["name"],
+        uid=document["metadata"]["uid"],
+        spec=resources.voice_model_spec(document["spec"]),
+        status=resources.voice_model_status(document.get("status")),
+    )
+
+
+def _fault(
+    manifest: CheckpointManifest, digest: str, sizes: dict[str, int], known: dict[int, CheckpointStatus]
+) -> str | None:
+    """Why a checkpoint must not be used; the digests of the tensors themselves are checked by who loads them."""
+    before = known.get(manifest.step)
+    if before is not None and before.attempt == manifest.attempt and before.manifest_sha256 != digest:
+        return (
+            f"its manifest has changed since it was listed (SHA-256 {digest}, expected {before.manifest_sha256}); "
+            "restore it, or promote another step"
+        )
+    for file in manifest.files:
+        if file.name != GENERATOR_FILE:
+            continue
+        if sizes.get(file.key) != file.size_bytes:
+            return f"{file.key} has {sizes.get(file.key, 'no')} bytes in the store, expected {file.size_bytes}"
+        return None
+    return f"its manifest names no {GENERATOR_FILE}"
+
+
+def _checkpoint(manifest: CheckpointManifest, digest: str, has_auditions: bool) -> Checkpoint:
+    return Checkpoint(
+        step=manifest.step,
+        attempt=manifest.attempt,
+        created_at=manifest.created_at,
+        manifest_sha256=digest,
+        size_bytes=sum(file.size_bytes for file in manifest.files),
+        has_auditions=has_auditions,
+    )
