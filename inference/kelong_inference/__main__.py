@@ -15,7 +15,7 @@ import threading
 from collections.abc import Mapping
 from typing import TypeVar
 
-from kelong_contract import codec, environment, farewell, names
+from kelong_contract import codec, conditions, environment, farewell, names
 from kelong_contract.environment import BadEnvironment, Environment
 from kelong_contract.orders import ServingOrder, SynthesisOrder
 from kelong_contract.store import StoreError
@@ -93,7 +93,7 @@ def _start(kind: type[Order], path: pathlib.Path | None, variables: Mapping[str,
     except BadEnvironment as error:
         faults.append(str(error))
     if order is None or settings is None:
-        raise BadOrder("BadOrder", "; ".join(faults))
+        raise BadOrder(conditions.BAD_ORDER, "; ".join(faults))
     return order, settings
 
 
@@ -102,7 +102,7 @@ def _read_order(kind: type[Order], path: pathlib.Path | None, variables: Mapping
         return codec.loads(kind, path.read_bytes(), f"the order {path}")
     text = variables.get(names.ENV_SERVING_ORDER)
     if not text:
-        raise BadOrder("BadOrder", f"there is no order: give --order FILE or set {names.ENV_SERVING_ORDER}")
+        raise BadOrder(conditions.BAD_ORDER, f"there is no order: give --order FILE or set {names.ENV_SERVING_ORDER}")
     return codec.loads(kind, text.encode(), f"the order in {names.ENV_SERVING_ORDER}")
 
 
@@ -110,7 +110,7 @@ def _port(given: int | None, variables: Mapping[str, str]) -> int:
     """The port to listen on; 0 lets the system choose."""
     text = str(given) if given is not None else variables.get(names.ENV_SERVER_PORT) or str(names.PORT_SERVER)
     if not text.isdecimal() or int(text) > 65535:
-        raise BadOrder("BadOrder", f"the port is '{text}', expected a number from 0 to 65535")
+        raise BadOrder(conditions.BAD_ORDER, f"the port is '{text}', expected a number from 0 to 65535")
     return int(text)
 
 

@@ -12,7 +12,8 @@ from starlette.responses import JSONResponse
 
 Reason = Literal[
     "Empty", "TooLong", "Unspeakable", "SpeechTooLong", "UnknownModel", "UnknownSpeaker", "BadRequest",
-    "UnsupportedMediaType", "TooLarge", "TooSlow", "Busy", "NotReady", "NotFound", "MethodNotAllowed", "Gone", "Internal",
+    "UnsupportedMediaType", "TooLarge", "TooSlow", "Busy", "NotReady", "NotFound", "MethodNotAllowed", "Gone",
+    "Internal",
 ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from kelong_contract import codec
+from kelong_contract import codec, conditions
 from kelong_contract.orders import Item, SynthesisInput
 from kelong_contract.store import NoSuchObject, Store
 
@@ -109,4 +109,4 @@ def _nameless(number: int) -> str:
 
 
 def _invalid(message: str) -> BadData:
-    return BadData("InputInvalid", message)
+    return BadData(conditions.INPUT_INVALID, message)

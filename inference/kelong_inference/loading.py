@@ -55,6 +55,7 @@ def load(order: ServingOrder | SynthesisOrder, environment: Environment, stoppin
         raise BadOrder(conditions.GPU_UNUSABLE, str(error)) from None
     except store.StoreUnavailable as error:  # a patient store raises it only once we were told to stop
         raise Stopped("Stopped", f"asked to stop while the store was away ({error})") from None
+    speaker.prepare()
     loaded = time.perf_counter()
     real_time_factor = _warm_up(speaker, manifest)
     log.info(
@@ -135,10 +136,14 @@ def _text_encoder(
 
 
 def _warm_up(speaker: Speaker, manifest: CheckpointManifest) -> float:
-    """Speak one sentence for real; returns the real-time factor. What cannot do that is not ready for anybody."""
-    begun = time.perf_counter()
+    """Speak a sentence for real, twice: the first pays for lazy starts, the second gives the real-time factor.
+
+    What cannot say it is not ready for anybody.
+    """
     settings = orders.SynthesisSettings(seed=WARM_UP_SEED)
     try:
+        speaker.say(WARM_UP_TEXT, settings)
+        begun = time.perf_counter()
         spoken = speaker.say(WARM_UP_TEXT, settings)
     except (Refused, UnusableVoice, ValueError) as error:
         message = f"step {manifest.step} is not served: it cannot say its warm-up sentence: {error}"

@@ -105,7 +105,7 @@ def run(order: ServingOrder, environment: Environment, host: str, port: int) -> 
         listening = socket.create_server((host, port), backlog=BACKLOG)
     except OSError as error:
         raise BadOrder(
-            "AddressUnusable", f"cannot listen on {host}:{port} ({error.strerror}); choose another --port"
+            conditions.BAD_ORDER, f"cannot listen on {host}:{port} ({error.strerror}); choose another --port"
         ) from None
     with listening:
         address, bound = listening.getsockname()[:2]

@@ -14,6 +14,7 @@ from kelong_speech import script
 from kelong_speech.audio import Speech
 from kelong_speech.features import TextTooLong
 from kelong_speech.synthesiser import SpeechTooLong
+from kelong_speech.text import frontend
 from kelong_speech.text.frontend import UnspeakableText
 from kelong_speech.voice import Style, Voice
 
@@ -35,6 +36,10 @@ class Speaker:
         self._voice = voice
         ids = voice.config.speaker_ids
         self.names = tuple(sorted(ids, key=ids.__getitem__))
+
+    def prepare(self) -> None:
+        """Read the front end's dictionaries now, so that no request has to wait for them."""
+        frontend.warm_up(frontend.Profile(self._voice.config.front_end.profile))
 
     def check(self, text: str, settings: SynthesisSettings, max_characters: int) -> None:
         """Raise Refused for what can be told without speaking: no text, too much of it, a speaker we do not have."""
