@@ -1,6 +1,6 @@
 """Written Chinese to an utterance: the one function that the trainer, the server and the batch door call.
 
-Nothing is loaded on import; the dictionaries (some 220 MB, about three seconds) are read at the first call and shared by
+Nothing is loaded on import; the dictionaries (220 MB, about three seconds) are read at the first call and shared by
 all threads. The same text and profile always give the same utterance. There is no limit on length here: a caller that
 needs one sets its own.
 """
