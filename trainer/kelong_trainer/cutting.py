@@ -1,4 +1,4 @@
-"""Where to cut a recording into clips: stretches of speech and sound levels in, spans of samples out; no file, no store.
+"""Where to cut a recording into clips: stretches of speech and levels in, spans of samples out; no file, no store.
 
 Cuts lie in pauses only, at their quietest place. Which pauses are used is chosen for the whole recording at once by
 dynamic programming: the sum of what lengths and cuts cost is least. Every sample is in one piece.
@@ -179,7 +179,7 @@ class _Chooser:
         long = max(0.0, length_s - bounds.aim_max_s) / room_s if room_s else 0.0
         cut_before = self._cut_costs[first - 1] if first else 0.0
         cut_after = self._cut_costs[last] if last + 1 < len(self._units) else 0.0
-        return LENGTH_COST * (short**2 + long**2) + (cut_before + cut_after) / 2
+        return LENGTH_COST * (short + short**2 + long + long**2) / 2 + (cut_before + cut_after) / 2
 
 
 def _cut_cost(pause_s: float, above_quiet_db: float) -> float:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import pathlib
+import re
 from dataclasses import dataclass
 from typing import Any
 
-import ctranslate2
 import faster_whisper
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,8 @@ VAD = vad.VadOptions(min_silence_duration_ms=100, min_speech_duration_ms=100, sp
 DETECTION_S = 30.0
 
 Samples = npt.NDArray[np.float32]
+# OpenCC leaves 著 alone, since it is two characters in simplified writing: 着 but for these words.
+_PARTICLE = re.compile("(?<![显卓昭名原编译专巨论遗土合所拙])著(?![名作称述者录])")
 _WIDE = str.maketrans(",?!:;", "，？！：；")
 
 
@@ -131,12 +133,17 @@ class Recogniser:
         )
         return [again for again in found if again.compression_ratio <= MOST_COMPRESSION]
 
+    def simplify(self, text: str) -> str:
+        """Traditional characters as simplified ones, one for one."""
+        simplified = self._simplify.convert(text)
+        if len(simplified) != len(text):  # a phrase came out longer; single characters never do
+            simplified = "".join(map(self._simplify.convert, text))
+        return _PARTICLE.sub("着", simplified)
+
     def _simplified(self, words: list[Any]) -> list[Word]:
         """Whole sentences are converted, since some characters depend on their neighbours; then cut at the words."""
         texts = [word.word for word in words]  # a space before a Latin word belongs to it
-        whole = self._simplify.convert("".join(texts))
-        if len(whole) != sum(map(len, texts)):
-            whole = "".join(self._simplify.convert(text).ljust(len(text)) for text in texts)
+        whole = self.simplify("".join(texts))
         found, position = [], 0
         for word, text in zip(words, texts, strict=True):
             simplified = whole[position : position + len(text)].rstrip()
@@ -177,6 +184,6 @@ def _refusal(error: Exception, address: str, on_gpu: bool) -> Unusable:
         return Unusable("ModelSourceUnavailable", f"the recogniser '{address}' cannot be loaded ({error})")
     return Unusable(
         "GPUUnusable",
-        f"the recogniser cannot use the GPU ({error}); CTranslate2 {ctranslate2.__version__} needs a driver for CUDA "
-        "12 and libcublas.so.12 on the library path",
+        f"the recogniser cannot use the GPU ({error}); CTranslate2 needs a driver for CUDA 12 and libcublas.so.12 on "
+        "the library path",
     )

@@ -22,26 +22,11 @@ from kelong_trainer.context import BadData, BadOrder, RunContext
 log = logging.getLogger(__name__)
 
 # Files that people keep beside recordings. Everything else is tried, and named if it holds no sound.
-_NOT_MEDIA = frozenset(
-    [
-        ".txt",
-        ".md",
-        ".rst",
-        ".json",
-        ".jsonl",
-        ".csv",
-        ".tsv",
-        ".xml",
-        ".yaml",
-        ".yml",
-        ".toml",
-        ".ini",
-        ".html",
-        ".htm",
-    ]
-    + [".log", ".lab", ".srt", ".vtt", ".lrc", ".ass", ".textgrid", ".pdf", ".doc", ".docx", ".xls", ".xlsx", ".ppt"]
-    + [".pptx", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".svg", ".py", ".sh", ".bat", ".sha256", ".md5"]
-)
+_TEXTS = (".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".ini", ".log")
+_LABELS = (".lab", ".srt", ".vtt", ".lrc", ".ass", ".textgrid", ".md5", ".sha256")
+_DOCUMENTS = (".pdf", ".doc", ".docx", ".xls", ".xlsx", ".ppt", ".pptx", ".html", ".htm", ".py", ".sh", ".bat")
+_PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".svg")
+_NOT_MEDIA = frozenset((*_TEXTS, *_LABELS, *_DOCUMENTS, *_PICTURES))
 _NOT_MEDIA_NAMES = frozenset(("thumbs.db", "desktop.ini", "license", "readme", "sha256sums", "md5sums"))
 
 
@@ -86,7 +71,7 @@ class Source:
         self._folder = self._store.root if isinstance(self._store, stores.FolderStore) else None
 
     def listing(self) -> Listing:
-        """Every file, by key. One under two speakers' prefixes belongs to the longer; raises BadOrder for equal ones."""
+        """Every file, by key. One under two speakers' prefixes belongs to the longer; raises BadOrder if equal."""
         prefixes = [(layout.below(self._prefix, speaker.prefix), speaker.name) for speaker in self._speakers]
         shared = sorted({prefix for prefix, _ in prefixes if [other for other, _ in prefixes].count(prefix) > 1})
         if shared:

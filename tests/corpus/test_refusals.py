@@ -1,0 +1,129 @@
+"""Orders that cannot be carried out and data of no use: one sentence each, with a reason a condition can carry."""
+
+import numpy as np
+import pytest
+import soundfile
+from kelong_contract import codec, layout, manifests, names, orders, store
+from kelong_trainer import context, pipeline, recordings
+
+PREFIX = "recordings/lab/khazix/"
+
+
+@pytest.fixture
+def place(tmp_path):
+    return store.FolderStore(tmp_path / "store")
+
+
+@pytest.fixture
+def recogniser(tmp_path):
+    """An address that exists; nothing in these tests gets so far as to load it."""
+    (tmp_path / "model").mkdir()
+    return f"path:{tmp_path / 'model'}"
+
+
+def put_noise(place, tmp_path, key, level=0.1):
+    soundfile.write(tmp_path / "noise.wav", level * np.random.default_rng(1).standard_normal(48000), 16000)
+    place.put_file(key, tmp_path / "noise.wav")
+
+
+def test_a_dataset_without_files_is_refused(place, trainer, order_of, recogniser):
+    place.put(PREFIX + "notes.txt", b"nothing yet")
+    with pytest.raises(context.BadData, match=r"no recordings under 'recordings/lab/khazix/'.*1 other file") as error:
+        pipeline.prepare(trainer(place, order_of(recogniser)))
+    assert error.value.reason == "TooFewClips"
+
+
+def test_a_dataset_of_useless_files_is_refused_with_examples(place, trainer, order_of, recogniser, tmp_path):
+    place.put(PREFIX + "broken.mp3", b"not sound at all")
+    put_noise(place, tmp_path, PREFIX + "silent.wav", level=1e-5)
+    order = order_of(recogniser)
+    with pytest.raises(context.BadData, match=r"of 2 recordings: .*broken\.mp3.*silent\.wav") as error:
+        pipeline.prepare(trainer(place, order))
+    assert error.value.reason == "TooFewClips"
+    key = layout.corpus_report(order.voice.place())
+    report = codec.loads(manifests.CorpusReport, place.get(key), "the report")
+    assert [(item.reason, item.count) for item in report.dropped] == [("Silent", 1), ("Undecodable", 1)]
+
+
+def test_a_recording_in_which_nobody_speaks_needs_no_recogniser(place, trainer, order_of, recogniser, tmp_path):
+    put_noise(place, tmp_path, PREFIX + "rain.wav")
+    with pytest.raises(context.BadData, match=r"nobody speaks in .*rain\.wav"):
+        pipeline.prepare(trainer(place, order_of(recogniser)))
+
+
+@pytest.mark.parametrize("address", [None, "none", "path:/no/such/folder", "store:whisper", "bundled"])
+def test_a_missing_recogniser_is_named_before_any_work(place, trainer, order_of, tmp_path, address):
+    put_noise(place, tmp_path, PREFIX + "rain.wav")
+    with pytest.raises(context.BadOrder, match="recogniser|model source") as error:
+        pipeline.prepare(trainer(place, order_of(address)))
+    assert error.value.reason == "ModelSourceUnavailable"
+    assert address is None or address in error.value.message
+    assert not list(place.list("voices/"))
+
+
+def test_a_folder_that_holds_no_whisper_is_named(place, trainer, order_of, recogniser, truth):
+    place.put_file(PREFIX + "01.wav", truth[0] / "01.wav")
+    with pytest.raises(context.BadOrder, match=r"lacks config\.json, model\.bin, tokenizer\.json") as error:
+        pipeline.prepare(trainer(place, order_of(recogniser)))
+    assert error.value.reason == "ModelSourceUnavailable"
+
+
+def test_the_full_preset_needs_its_encoders(place, trainer, order_of, recogniser):
+    model = orders.Model(preset="zh-clap", sources=orders.Sources(recogniser=recogniser))
+    with pytest.raises(context.BadOrder, match=r"model\.sources\.textEncoder is not given") as error:
+        pipeline.prepare(trainer(place, order_of(model=model)))
+    assert error.value.reason == "ModelSourceUnavailable"
+
+
+def test_two_speakers_with_the_same_recordings_are_refused(place, trainer, order_of, recogniser):
+    order = order_of(recogniser, speakers=(orders.Speaker(name="A", prefix="x/"), orders.Speaker(name="B", prefix="x")))
+    with pytest.raises(context.BadOrder, match="A and B have the same prefix"):
+        pipeline.prepare(trainer(place, order))
+
+
+def test_a_frozen_corpus_is_used_as_it_is(place, trainer, order_of, recogniser):
+    order = order_of(recogniser)
+    clip = manifests.Clip(
+        sha256="0", recording="a", speaker="Khazix", start_s=0, end_s=2, samples=88200, text="好", confidence=1
+    )
+    recording = manifests.Recording(key="a", speaker="Khazix", size_bytes=1, sha256="0", duration_s=2)
+    frozen = manifests.Corpus(stage="features", speakers={"Khazix": 3}, recordings=(recording,), clips=(clip,))
+    place.put(layout.corpus(order.voice.place()), codec.dumps(frozen))
+    assert pipeline.prepare(trainer(place, order)) == frozen
+
+
+def test_a_speaker_keeps_the_id_once_given(place, trainer, order_of, recogniser, tmp_path):
+    def ids(*speakers):
+        order = order_of(recogniser, speakers=tuple(orders.Speaker(name=name, prefix=name) for name in speakers))
+        with pytest.raises(context.BadData):
+            pipeline.prepare(trainer(place, order))
+        report = place.get(layout.corpus_report(order.voice.place()))
+        return {item.name: item.id for item in codec.loads(manifests.CorpusReport, report, "the report").speakers}
+
+    for name in ("A", "B", "C"):
+        place.put(f"{PREFIX}{name}/broken.wav", b"not sound")
+    assert ids("A", "B") == {"A": 0, "B": 1}
+    assert ids("B", "C", "A") == {"B": 1, "C": 2, "A": 0}
+    assert ids("B", "C") == {"B": 1, "C": 2}
+
+
+def test_a_file_below_two_prefixes_belongs_to_the_longer(place, trainer, order_of):
+    place.put(PREFIX + "a.wav", b"1")
+    place.put(PREFIX + "guest/b.wav", b"2")
+    speakers = (orders.Speaker(name="Host"), orders.Speaker(name="Guest", prefix="guest/"))
+    listing = recordings.Source(trainer(place, order_of(speakers=speakers))).listing()
+    assert [(item.key.removeprefix(PREFIX), item.speaker) for item in listing.files] == [
+        ("a.wav", "Host"),
+        ("guest/b.wav", "Guest"),
+    ]
+
+
+def test_a_volume_is_read_where_it_is_mounted(place, trainer, order_of, tmp_path, monkeypatch):
+    monkeypatch.setattr(names, "DATASET_MOUNT", str(tmp_path / "volume"))
+    (tmp_path / "volume" / "voice").mkdir(parents=True)
+    (tmp_path / "volume" / "voice" / "a.wav").write_bytes(b"1")
+    order = order_of(dataset=orders.Dataset(type="PersistentVolumeClaim", prefix="voice/"))
+    source = recordings.Source(trainer(place, order))
+    (listed,) = source.listing().files
+    with source.file(listed.key) as path:
+        assert path == tmp_path / "volume" / "voice" / "a.wav"
