@@ -16,7 +16,7 @@ from kelong_contract import store
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "cluster"))  # the programs of the test node are built there
 
-from kelong_cluster import binaries
+from kelong_cluster import apiserver, binaries
 
 MINIO_ACCESS_KEY = "kelong-tests"
 MINIO_SECRET_KEY = "kelong-tests-secret"
@@ -40,6 +40,17 @@ def minio_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait()
+
+
+@pytest.fixture(scope="session")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[apiserver.ApiServer]:
+    """A real kube-apiserver without a node, with our CustomResourceDefinitions."""
+    with apiserver.running(tmp_path_factory.mktemp("apiserver"), users=("operator",)) as server:
+        crds = pathlib.Path(__file__).parent.parent / "crds"
+        made = server.kubectl("apply", "-f", str(crds))
+        assert made.returncode == 0, made.stderr
+        server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(crds))
+        yield server
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ seccompProfile: {type: RuntimeDefault}
 - {apiGroups: [batch], resources: [jobs], verbs: [get, list, watch, create, patch, delete]}
 - {apiGroups: [apps], resources: [deployments], verbs: [get, list, watch, create, patch]}
 - {apiGroups: [""], resources: [services], verbs: [get, list, watch, create, patch]}
-- {apiGroups: [""], resources: [configmaps], verbs: [get, create]}
+- {apiGroups: [""], resources: [configmaps], verbs: [get, create, delete]}
 - {apiGroups: [""], resources: [pods], verbs: [get, list, watch]}
 - {apiGroups: ["", events.k8s.io], resources: [events], verbs: [create, patch]}
 {{- end }}

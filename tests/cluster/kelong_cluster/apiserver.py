@@ -61,7 +61,7 @@ def running(folder: pathlib.Path, users: tuple[str, ...] = ()) -> Iterator[ApiSe
     """An API server over an empty etcd; both end with the block."""
     binaries.ensure({"kubernetes", "etcd"})
     tokens = {user: f"token-of-{user}" for user in users}
-    etcd_port, peer_port, port = _free_ports(3)
+    etcd_port, peer_port, port = free_ports(3)
     server = ApiServer(address=f"https://127.0.0.1:{port}", folder=folder, tokens=tokens)
     with (
         _program(folder, "etcd", _etcd_flags(folder, etcd_port, peer_port)) as etcd,
@@ -140,7 +140,7 @@ def _wait(server: ApiServer, *processes: subprocess.Popen[bytes]) -> None:
     raise RuntimeError(f"the API server was not ready after {_START_TIMEOUT_S:.0f} s; see {server.folder}")
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """So many different TCP ports of the loopback address that nobody listens on right now."""
     with contextlib.ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in range(count)]
