@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import pathlib
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -50,6 +51,15 @@ def pod_spec(cluster: handle.Cluster, *program: str, **container: Any) -> dict[s
         "resources": {"limits": {"cpu": "500m", "memory": "128Mi"}},
     }
     return {"restartPolicy": "Never", "containers": [main | container]}
+
+
+def answers(ask: Callable[[], object]) -> bool:
+    """Whether a question gets through."""
+    try:
+        ask()
+    except OSError:
+        return False
+    return True
 
 
 def test_every_node_is_ready_and_one_has_gpus(cluster: handle.Cluster) -> None:
@@ -103,9 +113,14 @@ def test_a_service_leads_to_its_pods_from_here_and_from_a_pod_to_itself(
     )
     cluster.kubectl("--namespace", namespace, "wait", "pod/echo", "--for=condition=Ready", "--timeout=60s")
     with cluster.forward(namespace, "service/echo", 8080) as address:
-        for _ in range(3):
+
+        def ask() -> bytes:
             with urllib.request.urlopen(f"http://{address}/", timeout=30) as answer:
-                assert answer.read() == b"echo echo "
+                return bytes(answer.read())
+
+        # A ready pod is a service's after kube-proxy's next round, about a second later.
+        commands.wait_until(lambda: answers(ask), what="an answer through the service", timeout_s=30)
+        assert [ask() for _ in range(3)] == [b"echo echo "] * 3
 
 
 def test_a_port_that_nobody_serves_is_refused_through_a_forward(cluster: handle.Cluster, namespace: str) -> None:
@@ -114,7 +129,7 @@ def test_a_port_that_nobody_serves_is_refused_through_a_forward(cluster: handle.
         urllib.request.urlopen(f"http://{address}/", timeout=30)
 
 
-def test_prometheus_scrapes_annotated_pods(cluster: handle.Cluster, namespace: str, tmp_path: Any) -> None:
+def test_prometheus_scrapes_annotated_pods(cluster: handle.Cluster, namespace: str, tmp_path: pathlib.Path) -> None:
     serve = "import prometheus_client, time; prometheus_client.start_http_server(9090); time.sleep(3600)"
     annotations = {"prometheus.io/scrape": "true", "prometheus.io/port": "9090"}
     pod = {
@@ -125,16 +140,12 @@ def test_prometheus_scrapes_annotated_pods(cluster: handle.Cluster, namespace: s
     }
     cluster.apply(pod, namespace=namespace)
     cluster.kubectl("--namespace", namespace, "wait", "pod/measured", "--for=condition=Ready", "--timeout=60s")
-    found: list[Any] = []
-
     with cluster.prometheus(tmp_path) as address:
 
-        def ask() -> bool:
-            try:
-                with urllib.request.urlopen(f"http://{address}/api/v1/query?query=up", timeout=10) as answer:
-                    found[:] = json.load(answer)["data"]["result"]
-            except OSError:  # it is still starting
-                return False
-            return any(series["metric"].get("pod") == "measured" and series["value"][1] == "1" for series in found)
+        def scraped() -> list[str]:
+            with urllib.request.urlopen(f"http://{address}/api/v1/query?query=up", timeout=10) as answer:
+                found = json.load(answer)["data"]["result"]
+            return [series["value"][1] for series in found if series["metric"].get("pod") == "measured"]
 
-        commands.wait_until(ask, what="a scrape of the annotated pod", timeout_s=60)
+        commands.wait_until(lambda: answers(scraped), what="a Prometheus that answers", timeout_s=60)
+        commands.wait_until(lambda: scraped() == ["1"], what="a scrape of the annotated pod", timeout_s=60)

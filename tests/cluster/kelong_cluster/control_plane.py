@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,16 +36,9 @@ class Place:
     def start(self, name: str, *argv: str | Path) -> None:
         """Start a program inside the namespaces, which it does not outlive, with its output in its log."""
         self.log(name).parent.mkdir(parents=True, exist_ok=True)
-        with self.log(name).open("ab") as log:
-            subprocess.Popen(
-                [*self.spaces.enter, *(str(word) for word in argv)],
-                cwd=self.folder,
-                env={"PATH": _PATH, "HOME": str(self.folder), "TMPDIR": os.environ.get("TMPDIR", "/tmp")},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        environment = {"PATH": _PATH, "HOME": str(self.folder), "TMPDIR": os.environ.get("TMPDIR", "/tmp")}
+        words = [str(word) for word in argv]
+        self.spaces.start(words, self.log(name), folder=self.folder, environment=environment)
 
     def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
         """Run kubectl as administrator and return what it prints."""

@@ -50,7 +50,7 @@ def borrowed(uncaptured: Callable[[], AbstractContextManager[None]] = contextlib
         try:
             yield Lent(place=place, images=references)
         finally:
-            _clear()
+            _clear(place.spaces)
 
 
 def down() -> None:
@@ -77,6 +77,7 @@ def _prepare() -> dict[str, str]:
 def _start(references: dict[str, str], *, dies_with_caller: bool) -> control_plane.Place:
     _clear()
     begun = time.monotonic()
+    spaces = None
     folder = namespaces.run_folder()
     folder.mkdir(parents=True)
     try:
@@ -90,14 +91,14 @@ def _start(references: dict[str, str], *, dies_with_caller: bool) -> control_pla
         containers.load(place, set(references.values()))
         node.start(place)
     except BaseException:
-        _clear()
+        _clear(spaces)
         raise
     commands.say(f"the node is ready after {time.monotonic() - begun:.0f} s")
     return place
 
 
-def _clear() -> None:
-    spaces = namespaces.find()
+def _clear(known: namespaces.Namespaces | None = None) -> None:
+    spaces = known or namespaces.find()
     if spaces is not None:
         namespaces.destroy(spaces)
     namespaces.sweep()

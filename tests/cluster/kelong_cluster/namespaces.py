@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kelong_cluster import cache, commands, host
@@ -38,6 +38,21 @@ class Namespaces:
 
     pid: int
     dies_with_caller: bool
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list, compare=False)  # by this process
+
+    def start(self, argv: list[str], log: Path, *, folder: Path, environment: dict[str, str]) -> None:
+        """Start a program inside all three, which it does not outlive, with its output in a file."""
+        with log.open("ab") as out:
+            process = subprocess.Popen(
+                [*self.enter, *argv],
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.started.append(process)
 
     @property
     def enter_network(self) -> list[str]:
@@ -89,7 +104,7 @@ def create(*, dies_with_caller: bool) -> Namespaces:
         start_new_session=True,
     )
     commands.wait_until(lambda: bool(_children(process.pid)), what="a new process namespace", timeout_s=20)
-    spaces = Namespaces(pid=process.pid, dies_with_caller=dies_with_caller)
+    spaces = Namespaces(pid=process.pid, dies_with_caller=dies_with_caller, started=[process])
     _arrange_mounts(spaces)
     _arrange_network(spaces)
     return spaces
@@ -112,6 +127,8 @@ def destroy(spaces: Namespaces) -> None:
     for child in _children(spaces.pid):
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
+    for process in reversed(spaces.started):
+        process.wait()
     # unshare(1) ends when the first process has been buried, which the kernel does after all others.
     commands.wait_until(lambda: not _alive(spaces.pid), what="the end of the node's processes", timeout_s=60)
 
