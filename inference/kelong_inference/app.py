@@ -188,7 +188,7 @@ class _Frame:
             if scope["path"] == SPEECH_PATH:
                 elapsed_s = time.perf_counter() - begun
                 self._service.telemetry.answered(status, elapsed_s)
-                log.info("speech answered", extra={"status": status, "elapsed_s": round(elapsed_s, 4)})
+                log.info("speech answered: status=%d elapsed_s=%.3f", status, elapsed_s)
 
 
 async def _body(http: Request, most_bytes: int) -> bytes:

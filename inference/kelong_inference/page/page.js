@@ -82,7 +82,7 @@ async function connect() {
   el("speaker").replaceChildren(...model.kelong.speakers.map((name) => new Option(name, name)));
   el("speaker").disabled = false;
   el("speak").disabled = false;
-  el("model").replaceChildren(...both(`${model.id} · 第 ${model.kelong.step} 步`, `step ${model.kelong.step}`));
+  el("model").replaceChildren(...both(`${model.id} · 第 ${model.kelong.step} 步`, "training step"));
   count();
 }
 
@@ -143,8 +143,8 @@ function show(blob, step, took) {
   el("download").href = audio.src;
   el("download").download = fileName("wav");
   audio.onloadedmetadata = () => {
-    const facts = `${audio.duration.toFixed(2)} s · seed ${spoken.seed} · step ${step}`;
-    el("facts").textContent = `${facts} · ${(took / 1000).toFixed(2)} s`;
+    const facts = `时长 ${audio.duration.toFixed(2)} s · 种子 ${spoken.seed} · 第 ${step} 步`;
+    el("facts").textContent = `${facts} · 用时 ${(took / 1000).toFixed(2)} s`;
   };
   audio.play().catch(() => {}); // a browser that forbids playing by itself leaves the button to the user
 }
@@ -168,7 +168,10 @@ async function fetchAs(format) {
 }
 
 el("form").addEventListener("submit", speak);
-el("form").addEventListener("reset", () => setTimeout(() => { showSliders(); forgetProblem(); count(); }));
+el("defaults").addEventListener("click", () => {
+  for (const name of [...SLIDERS, "seed"]) el(name).value = el(name).defaultValue;
+  showSliders();
+});
 el("text").addEventListener("input", () => { forgetProblem(); count(); });
 el("text").addEventListener("scroll", follow);
 el("text").addEventListener("keydown", (event) => {
