@@ -14,17 +14,12 @@ import hashlib
 import pathlib
 import shutil
 import tempfile
-import time
-from dataclasses import dataclass
 
-import httpx
 import huggingface_hub
-import huggingface_hub.errors
+from huggingface_hub import errors
 from kelong_contract import layout, orders
 from kelong_contract import store as stores
 
-HUB_TRIES = 3
-HUB_PAUSE_S = 5.0
 # Weights in forms that nothing here reads.
 _FOREIGN_FORMS = ("*.msgpack", "*.h5", "*.ot", "*.tflite", "*.onnx", "onnx/*", "flax_*", "tf_*")
 _PICKLED_FORMS = ("pytorch_model*.bin",)
@@ -36,12 +31,6 @@ class ModelSourceUnavailable(Exception):
     def __init__(self, address: str, why: str) -> None:
         super().__init__(f"The model source '{address}' is not available: {why}.")
         self.address = address
-
-
-@dataclass(frozen=True)
-class _Hub:
-    repository: str
-    revision: str
 
 
 def identity(address: str, namespace: str, store: stores.Store) -> str:
@@ -71,7 +60,7 @@ def resolve(address: str, namespace: str, store: stores.Store, cache_dir: pathli
     if kind == "store":
         return _fetch(address, layout.model_source(namespace, rest), store, cache_dir)
     repository, _, revision = rest.partition("@")
-    return _download(address, _Hub(repository, revision), cache_dir / "hub")
+    return _download(address, repository, revision, cache_dir / "hub")
 
 
 def _parts(address: str) -> tuple[str, str]:
@@ -129,28 +118,26 @@ def _fetch(address: str, prefix: str, store: stores.Store, cache_dir: pathlib.Pa
     return folder
 
 
-def _download(address: str, hub: _Hub, cache_dir: pathlib.Path) -> pathlib.Path:
-    """Safetensors where the repository has them; connection errors are tried again a few times."""
-    for attempt in range(1, HUB_TRIES + 1):
-        try:
-            names = huggingface_hub.HfApi().list_repo_files(hub.repository, revision=hub.revision)
-            safe = any(name.endswith(".safetensors") for name in names)
-            folder = huggingface_hub.snapshot_download(
-                hub.repository,
-                revision=hub.revision,
-                cache_dir=cache_dir,
-                ignore_patterns=[*_FOREIGN_FORMS, *(_PICKLED_FORMS if safe else ())],
-            )
-            return pathlib.Path(folder)
-        except huggingface_hub.errors.RevisionNotFoundError:
-            raise ModelSourceUnavailable(address, f"{hub.repository} has no revision '{hub.revision}'") from None
-        except huggingface_hub.errors.RepositoryNotFoundError:
-            why = "the hub has no such repository, or it asks for a token (set HF_TOKEN)"
-            raise ModelSourceUnavailable(address, why) from None
-        except (huggingface_hub.errors.HfHubHTTPError, httpx.HTTPError, OSError) as error:
-            if attempt == HUB_TRIES:
-                first = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-                why = f"the hub cannot be reached ({first}); copy the model into the store and name it as store:PREFIX"
-                raise ModelSourceUnavailable(address, why) from None
-            time.sleep(HUB_PAUSE_S * attempt)
-    raise AssertionError("unreachable: the last try returns or raises")
+def _download(address: str, repository: str, revision: str, cache_dir: pathlib.Path) -> pathlib.Path:
+    """Safetensors where the repository has them, else pickled weights (loaders read those as plain tensors only)."""
+    try:
+        folder = _snapshot(repository, revision, cache_dir, ignored=(*_FOREIGN_FORMS, *_PICKLED_FORMS))
+        if not any(folder.glob("*.safetensors")):
+            folder = _snapshot(repository, revision, cache_dir, ignored=_FOREIGN_FORMS)
+    except errors.RevisionNotFoundError:
+        raise ModelSourceUnavailable(address, f"{repository} has no revision '{revision}'") from None
+    except errors.RepositoryNotFoundError:
+        why = "the hub has no such repository, or it asks for a token (set HF_TOKEN)"
+        raise ModelSourceUnavailable(address, why) from None
+    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        why = f"the hub cannot be reached ({first}); copy the model into the store and name it as store:PREFIX"
+        raise ModelSourceUnavailable(address, why) from None
+    return folder
+
+
+def _snapshot(repository: str, revision: str, cache_dir: pathlib.Path, ignored: tuple[str, ...]) -> pathlib.Path:
+    folder = huggingface_hub.snapshot_download(
+        repository, revision=revision, cache_dir=cache_dir, ignore_patterns=list(ignored)
+    )
+    return pathlib.Path(folder)

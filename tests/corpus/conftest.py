@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from kelong_contract import codec, environment, layout, manifests, orders, store
+from kelong_contract import codec, environment, manifests, orders, store
 from kelong_demo import files, recordings, speaker, whisper
 from kelong_trainer import context, pipeline, telemetry
 

@@ -19,7 +19,7 @@ def write_matroska(path, samples, rate_hz):
     with av.open(str(path), "w") as container:
         picture = container.add_stream("mpeg4", rate=10)
         picture.width, picture.height, picture.pix_fmt = 64, 64, "yuv420p"
-        sound = container.add_stream("libopus", rate=48000)
+        sound = container.add_stream("libopus", rate=48000, layout="mono")
         for _ in range(20):
             frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
             container.mux(picture.encode(frame))

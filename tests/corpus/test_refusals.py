@@ -54,7 +54,7 @@ def test_a_recording_in_which_nobody_speaks_needs_no_recogniser(place, trainer, 
 @pytest.mark.parametrize("address", [None, "none", "path:/no/such/folder", "store:whisper", "bundled"])
 def test_a_missing_recogniser_is_named_before_any_work(place, trainer, order_of, tmp_path, address):
     put_noise(place, tmp_path, PREFIX + "rain.wav")
-    with pytest.raises(context.BadOrder, match="recogniser|model source") as error:
+    with pytest.raises(context.BadOrder, match=r"recogniser|model source") as error:
         pipeline.prepare(trainer(place, order_of(address)))
     assert error.value.reason == "ModelSourceUnavailable"
     assert address is None or address in error.value.message
