@@ -6,10 +6,12 @@ The trainer saves, publishes them under the names below and describes them in a 
 from __future__ import annotations
 
 import pathlib
+from typing import Any
 
 import safetensors
 import safetensors.torch
 import torch
+from torch import overrides
 
 from kelong_speech import config, synthesiser
 
@@ -50,13 +52,29 @@ def load_weights(path: pathlib.Path, voice_config: config.VoiceConfig) -> synthe
         tensors = safetensors.torch.load_file(path)
     except (OSError, safetensors.SafetensorError) as error:
         raise UnusableCheckpoint(f"{path.name} cannot be read: {error}") from error
-    with torch.device("meta"):  # no time spent on random weights that are replaced at once
+    with _Undrawn():
         generator = synthesiser.Synthesiser(voice_config)
     faults = differences(generator.state_dict(), tensors)
     if faults:
         raise UnusableCheckpoint(f"{path.name} does not hold a {voice_config.preset} generator: " + "; ".join(faults))
     generator.load_state_dict(tensors, assign=True)
     return generator
+
+
+class _Undrawn(overrides.TorchFunctionMode):
+    """Lets no layer draw its first weights: they are replaced at once, and torch's generator belongs to who trains.
+
+    (The meta device would do as much, but imports torch._dynamo, which takes seconds.)
+    """
+
+    def __torch_function__(
+        self, function: Any, types: Any, arguments: tuple[Any, ...] = (), named: dict[str, Any] | None = None
+    ) -> Any:
+        given = named or {}
+        draws = function in (torch.Tensor.normal_, torch.Tensor.uniform_)
+        if draws or getattr(function, "__module__", None) == "torch.nn.init":
+            return given["tensor"] if "tensor" in given else arguments[0]
+        return function(*arguments, **given)
 
 
 def differences(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> list[str]:

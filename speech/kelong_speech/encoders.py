@@ -30,15 +30,16 @@ class RelativeAttention(nn.Module):
         super().__init__()
         self.heads, self.window, self.dropout = heads, window, dropout
         self.head_channels = channels // heads
-        deviation = self.head_channels**-0.5
-        self.emb_rel_k = nn.Parameter(torch.randn(1, 2 * window + 1, self.head_channels) * deviation)
-        self.emb_rel_v = nn.Parameter(torch.randn(1, 2 * window + 1, self.head_channels) * deviation)
+        self.emb_rel_k = nn.Parameter(torch.empty(1, 2 * window + 1, self.head_channels))
+        self.emb_rel_v = nn.Parameter(torch.empty(1, 2 * window + 1, self.head_channels))
         self.conv_q = nn.Conv1d(channels, channels, 1)
         self.conv_k = nn.Conv1d(channels, channels, 1)
         self.conv_v = nn.Conv1d(channels, channels, 1)
         self.conv_o = nn.Conv1d(channels, channels, 1)
         for conv in (self.conv_q, self.conv_k, self.conv_v):
             nn.init.xavier_uniform_(conv.weight)
+        for distances in (self.emb_rel_k, self.emb_rel_v):
+            nn.init.normal_(distances, 0.0, self.head_channels**-0.5)
 
     def forward(self, x: Tensor, attention_mask: Tensor) -> Tensor:
         """[B, C, F] with mask [B, 1, F, F] to [B, C, F]."""

@@ -164,9 +164,13 @@ def _load_model(folder: pathlib.Path, what: str, **options: bool) -> Any:
 
 def _load_tokenizer(folder: pathlib.Path, what: str) -> Any:
     try:
-        return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
         raise ModelSourceUnavailable(what, folder, _first_line(error)) from error
+    # Without a vocabulary file transformers makes one of the special tokens alone: every character would be unknown.
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):
+        raise ModelSourceUnavailable(what, folder, "there is no vocabulary in it")
+    return tokenizer
 
 
 def _first_line(error: Exception) -> str:
