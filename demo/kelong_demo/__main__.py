@@ -6,6 +6,7 @@ Recordings are uploaded to a store in a folder, the trainer gets its order, a st
 import contextlib
 import io
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -29,6 +30,9 @@ REFUSALS = (
 
 def main(arguments: list[str]) -> int:
     """The command line; returns the exit code."""
+    # All of them mean Ctrl-C here, so that no child outlives us; a shell's background job starts with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     try:
         asked = settings.read(
             arguments,
@@ -70,6 +74,8 @@ def run(asked: settings.Settings) -> Path:
         tell_what_was_made(asked, order, folder, promoted, wav_file, started)
         if asked.keep:
             wait_at(server)
+        else:
+            print(f"With KEEP=1 the server stays, its page at {server.address}.", flush=True)
     return wav_file
 
 

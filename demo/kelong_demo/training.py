@@ -49,6 +49,10 @@ def train(asked: orders.TrainingOrder, order_file: Path, store: Store, environme
             code = processes.end(trainer)
     if code == names.EXIT_SAVED:
         raise TrainingEnded("Training was stopped and its state saved. Run the same command again to go on.")
+    if code < 0:
+        raise TrainingEnded(
+            f"Training was killed by signal {-code}, most often for want of memory; close other programs."
+        )
     if code != names.EXIT_DONE:
         raise TrainingEnded(f"Training ended with code {code}: {_problem(asked, store)}")
 
