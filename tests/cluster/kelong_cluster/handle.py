@@ -69,14 +69,20 @@ class Cluster:
     @contextlib.contextmanager
     def prometheus(self, folder: Path) -> Iterator[str]:
         """Yield the `127.0.0.1:PORT` of a Prometheus scraping every pod annotated for it, through the API server."""
-        enter = self.spaces.enter_network if self.spaces else []
-        with prometheus.running(self.kubectl_argv, enter, folder) as address:
-            if self.spaces is None:
-                yield f"{address[0]}:{address[1]}"
-                return
-            spaces = self.spaces
-            with forwarding.to(lambda: spaces.connect(address, timeout_s=30)) as near:
-                yield near
+        spaces = self.spaces
+        with contextlib.ExitStack() as stack:
+            enter = spaces.enter_network if spaces else []
+            address = stack.enter_context(prometheus.running(self.kubectl_argv, enter, folder))
+            near = ":".join(map(str, address))
+            if spaces is not None:
+                near = stack.enter_context(forwarding.to(lambda: spaces.connect(address, timeout_s=30)))
+            commands.wait_until(
+                lambda: prometheus.is_ready(near),
+                what="a ready Prometheus",
+                timeout_s=60,
+                log=folder / "prometheus" / "log",
+            )
+            yield near
 
     @contextlib.contextmanager
     def _kubectl_forward(self, namespace: str, target: str, port: int) -> Iterator[str]:

@@ -23,9 +23,7 @@ from pathlib import Path
 
 from kelong_cluster import cache, commands, host
 
-CGROUP = "kelong-node"
 NODE_ADDRESS = "10.200.0.1"
-_CGROUPS = Path("/sys/fs/cgroup")
 _REAPER = Path(__file__).with_name("reaper.py")
 _CLONE_NEWNET = 0x40000000
 _ATTACHED, _DETACHED = "attached", "detached"  # marks on the command line: whether the node dies with its starter
@@ -87,6 +85,11 @@ class Namespaces:
         return made[0]
 
 
+def cgroup() -> str:
+    """The name of the control group under which the node's pods are; nodes of other caches have others."""
+    return f"kelong-{cache.digest_of_text(str(cache.root()))}"
+
+
 def run_folder() -> Path:
     """Where a living node keeps its state; removed with it."""
     return cache.root() / "node" / "run"
@@ -136,7 +139,7 @@ def destroy(spaces: Namespaces) -> None:
 def sweep() -> None:
     """Remove what a node leaves behind once its processes are gone: control groups, mount points and files."""
     for hierarchy in _hierarchies():
-        _remove_cgroup(hierarchy / CGROUP)
+        _remove_cgroup(hierarchy / cgroup())
     made = run_folder() / _MADE
     for place in made.read_text().splitlines() if made.exists() else ():
         with contextlib.suppress(OSError):  # somebody else uses it by now
@@ -149,11 +152,11 @@ def sweep() -> None:
 def make_cgroup() -> None:
     """The control group in all hierarchies under which the kubelet keeps its pods."""
     for hierarchy in _hierarchies():
-        (hierarchy / CGROUP).mkdir(exist_ok=True)
+        (hierarchy / cgroup()).mkdir(exist_ok=True)
         for name in ("cpuset.cpus", "cpuset.mems"):
             file = hierarchy / name
-            if file.exists() and (hierarchy / CGROUP / name).exists():  # version 1 gives a new group an empty set
-                (hierarchy / CGROUP / name).write_text(file.read_text())
+            if file.exists() and (hierarchy / cgroup() / name).exists():  # version 1 gives a new group an empty set
+                (hierarchy / cgroup() / name).write_text(file.read_text())
 
 
 def _hierarchies() -> Iterator[Path]:

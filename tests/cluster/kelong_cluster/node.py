@@ -44,7 +44,7 @@ def _start_kubelet(place: control_plane.Place) -> None:
         },
         "authorization": {"mode": "Webhook"},
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{namespaces.CGROUP}",
+        "cgroupRoot": f"/{namespaces.cgroup()}",
         "clusterDNS": [namespaces.NODE_ADDRESS],
         "clusterDomain": _DOMAIN,
         "containerRuntimeEndpoint": f"unix://{containers.SOCKET}",
