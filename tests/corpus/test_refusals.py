@@ -1,9 +1,11 @@
 """Orders that cannot be carried out and data of no use: one sentence each, with a reason a condition can carry."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import soundfile
-from kelong_contract import codec, layout, manifests, names, orders, store
+from kelong_contract import codec, environment, layout, manifests, names, orders, store
 from kelong_trainer import context, pipeline, recordings
 
 PREFIX = "recordings/lab/khazix/"
@@ -127,3 +129,18 @@ def test_a_volume_is_read_where_it_is_mounted(place, trainer, order_of, tmp_path
     (listed,) = source.listing().files
     with source.file(listed.key) as path:
         assert path == tmp_path / "volume" / "voice" / "a.wav"
+
+
+def test_a_bucket_with_keys_of_its_own_is_read_with_them(minio_address, bucket_store, place, trainer, order_of):
+    bucket_store.put("studio/a.wav", b"1")
+    bucket_store.put("elsewhere/b.wav", b"2")
+    order = order_of(
+        dataset=orders.Dataset(type="S3", prefix="studio/", endpoint=minio_address, bucket=bucket_store.bucket)
+    )
+    keys = {"KELONG_SOURCE_ACCESS_KEY": "kelong-tests", "KELONG_SOURCE_SECRET_KEY": "kelong-tests-secret"}
+    given = environment.read({"KELONG_STORE_URL": "file:///nowhere", **keys})
+    source = recordings.Source(dataclasses.replace(trainer(place, order), environment=given))
+    (listed,) = source.listing().files
+    with source.file(listed.key) as path:
+        assert (listed.key, path.read_bytes()) == ("studio/a.wav", b"1")
+    assert not path.exists()

@@ -1,0 +1,75 @@
+"""What is done around Whisper: simplified characters, windows of long recordings, languages that are not ours."""
+
+import pytest
+import soxr
+import torch
+from kelong_demo import files
+from kelong_trainer import decoding, recogniser
+from kelong_trainer.stages import transcribe
+
+
+def at_16_khz(path):
+    sound = files.read(path)
+    return soxr.resample(sound.samples, sound.sample_rate_hz, 16000)
+
+
+@pytest.fixture(scope="module")
+def model(whisper_folder):
+    return recogniser.Recogniser.load(whisper_folder, address="path:base", device=torch.device("cpu"), threads=2)
+
+
+@pytest.mark.parametrize(
+    ("written", "simplified"),
+    [
+        ("我的電腦突然壞了", "我的电脑突然坏了"),
+        ("頭髮發現乾淨幹活", "头发发现干净干活"),
+        ("著急，睡著，看著書", "着急，睡着，看着书"),
+        ("著名的原著，顯著的名著", "著名的原著，显著的名著"),
+        ("这句已经是简体", "这句已经是简体"),
+    ],
+)
+def test_traditional_characters_become_simplified_one_for_one(model, written, simplified):
+    assert model.simplify(written) == simplified
+
+
+def test_a_long_recording_is_heard_in_windows_that_end_in_pauses(truth, tmp_path, monkeypatch):
+    folder, told = truth
+    monkeypatch.setattr(transcribe, "WINDOW_S", 8.0)
+    decoding.decode(folder / "01.wav", tmp_path / "mono.flac")
+    found = list(transcribe.windows(tmp_path / "mono.flac"))
+    recording = told.recordings[0]
+    assert len(found) >= 3
+    assert sum(len(window.samples) for window in found) / 16000 == pytest.approx(recording.duration_s, abs=0.01)
+    starts = [window.start_s for window in found]
+    assert starts == pytest.approx([sum(len(part.samples) for part in found[:i]) / 16000 for i in range(len(found))])
+    for start_s in starts[1:]:
+        assert not [item for item in recording.sentences if item.start_s < start_s < item.end_s]
+    spoken_s = sum(stretch.end_s - stretch.start_s for window in found for stretch in window.speech)
+    whole = recogniser.find_speech(at_16_khz(folder / "01.wav"))
+    assert spoken_s == pytest.approx(sum(item.end_s - item.start_s for item in whole), rel=0.03)
+
+
+def test_mandarin_is_taken_for_mandarin(model, truth):
+    language = model.language(at_16_khz(truth[0] / "01.wav"))
+    assert language.code == "zh" and not language.is_other
+
+
+@pytest.mark.parametrize(
+    ("code", "probability", "other"), [("en", 0.95, True), ("en", 0.6, False), ("zh", 0.99, False), ("zh", 0.3, False)]
+)
+def test_another_language_is_believed_only_when_clear(code, probability, other):
+    assert recogniser.Language(code=code, probability=probability).is_other is other
+
+
+def test_a_gpu_that_is_not_there_is_an_error_with_a_sentence(whisper_folder):
+    with pytest.raises(recogniser.Unusable, match=r"cannot use the GPU.*driver for CUDA 12") as error:
+        recogniser.Recogniser.load(whisper_folder, address="path:base", device=torch.device("cuda"), threads=1)
+    assert error.value.reason == "GPUUnusable"
+
+
+def test_a_model_that_is_no_whisper_is_an_error_with_a_sentence(tmp_path):
+    for name in ("config.json", "model.bin", "tokenizer.json"):
+        (tmp_path / name).write_bytes(b"{}")
+    with pytest.raises(recogniser.Unusable, match=r"'path:x' cannot be loaded") as error:
+        recogniser.Recogniser.load(tmp_path, address="path:x", device=torch.device("cpu"), threads=1)
+    assert error.value.reason == "ModelSourceUnavailable"
