@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
 from collections.abc import Callable
 
-from kelong_cluster import binaries, commands, control_plane, host, images, lifecycle
+from kelong_cluster import binaries, commands, control_plane, handle, host, images, installation, lifecycle
 
 
 def up(_: list[str]) -> int:
-    """Start the node, or give a running one the newest images."""
+    """Start the node, or give a running one the newest images, and install Kelong on it."""
+    lent = lifecycle.up()
+    commands.say("installing Kelong by its chart, with the try-out MinIO")
+    installation.install(handle.of_node(lent.place, lent.images))
+    return status([])
+
+
+def node(_: list[str]) -> int:
+    """The same without Kelong: a bare Kubernetes that holds the images."""
     lifecycle.up()
     return status([])
 
@@ -19,6 +29,12 @@ def up(_: list[str]) -> int:
 def down(_: list[str]) -> int:
     """End the node and remove everything it left."""
     lifecycle.down()
+    return 0
+
+
+def clean(_: list[str]) -> int:
+    """End the node and empty the caches: programs, images, the node's disk."""
+    lifecycle.clean()
     return 0
 
 
@@ -73,6 +89,20 @@ def shell(arguments: list[str]) -> int:
     return _become(command[0], command[1:])
 
 
+def forward(arguments: list[str]) -> int:
+    """Open a local port to NAMESPACE service/NAME PORT, for a browser, until interrupted."""
+    if len(arguments) != 3 or not arguments[2].isdigit():
+        raise commands.ClusterError(
+            "forward expects NAMESPACE service/NAME PORT, as in: forward default service/khazix 8080"
+        )
+    namespace, target, port = arguments
+    with handle.of_node(_running(), {}).forward(namespace, target, int(port)) as address:
+        print(f"http://{address}/ leads to {target}; Ctrl-C ends it", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.pause()
+    return 0
+
+
 def _become(program: str, arguments: list[str]) -> int:
     place = _running()
     tools = {str(binaries.path(name).parent) for name in ("kubectl", "helm")}
@@ -90,7 +120,9 @@ def _running() -> control_plane.Place:
 
 _VERBS: dict[str, Callable[[list[str]], int]] = {
     "up": up,
+    "node": node,
     "down": down,
+    "clean": clean,
     "status": status,
     "binaries": build_binaries,
     "images": build_images,
@@ -98,6 +130,7 @@ _VERBS: dict[str, Callable[[list[str]], int]] = {
     "kubectl": kubectl,
     "helm": helm,
     "shell": shell,
+    "forward": forward,
 }
 
 

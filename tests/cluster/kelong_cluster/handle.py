@@ -86,7 +86,15 @@ class Cluster:
 
     @contextlib.contextmanager
     def _kubectl_forward(self, namespace: str, target: str, port: int) -> Iterator[str]:
-        argv = [*self.kubectl_argv, "--namespace", namespace, "port-forward", target, f":{port}"]
+        argv = [
+            *host.ending_with_caller(),
+            *self.kubectl_argv,
+            "--namespace",
+            namespace,
+            "port-forward",
+            target,
+            f":{port}",
+        ]
         with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
             try:
                 assert process.stdout is not None

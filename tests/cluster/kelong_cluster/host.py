@@ -77,6 +77,12 @@ def prepare() -> None:
         raise commands.ClusterError("go is not installed: the node's programs are built with Go 1.26 or newer (go.dev)")
 
 
+def ending_with_caller() -> list[str]:
+    """The command prefix of a program that must not outlive this process, where the kernel can see to that."""
+    setpriv = find("setpriv")
+    return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
+
+
 def kill_program(program: str, pod: str) -> None:
     """End a Python program of a pod of the built-in node as a crash would: SIGKILL to its container's first process."""
     for folder in Path("/proc").iterdir():

@@ -49,7 +49,7 @@ class Image:
 def described(repository: Path) -> list[Image]:
     """Every image as a checkout's files would make it, in the order to build them."""
     here, base = cache.cluster_folder(), _base_reference()
-    found = [_around_program("pause", here), _around_program("minio", here)]
+    found = []
     for name in _PROGRAMS:
         key = cache.digest_of_files([repository / path for path in _inputs(name)], repository)
         found.append(
@@ -62,7 +62,8 @@ def described(repository: Path) -> list[Image]:
                 large=name != "operator",
             )
         )
-    return found
+    # Last, since they wait for their programs, which are built at the same time as the images above.
+    return [*found, _around_program("pause", here), _around_program("minio", here)]
 
 
 def ensure() -> dict[str, str]:
@@ -78,12 +79,12 @@ def ensure() -> dict[str, str]:
         if not missing:
             return references
         if any(image.large for image in missing):
-            first = not any(f"{_PREFIX}/{name}:" in reference for reference in present for name in _PROGRAMS)
+            first = not any(reference.startswith(f"{_PREFIX}/trainer:") for reference in present)
             cache.need_free_disk(_FIRST_BUILD_GIB if first else _REBUILD_GIB, "building the images")
-        binaries.ensure({"pause", "minio"})
         if any(image.base for image in missing) and _base_reference() not in present:
             _make_base()
         for image in missing:
+            binaries.ensure({image.name})
             _make(image)
         _forget_older(present - {*references.values(), _base_reference()})
         return references

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -21,7 +23,7 @@ class Lent:
     images: dict[str, str]
 
 
-def up() -> control_plane.Place:
+def up() -> Lent:
     """The node, left running: a healthy one gets the newest images, anything else is replaced."""
     with cache.lock("node", otherwise=_TAKEN):
         references = _prepare()
@@ -29,9 +31,9 @@ def up() -> control_plane.Place:
         if place is not None:
             if control_plane.ready(place) and node.ready(place):
                 containers.load(place, set(references.values()))
-                return place
+                return Lent(place=place, images=references)
             commands.say("the node is not well: starting it anew")
-        return _start(references, dies_with_caller=False)
+        return Lent(place=_start(references, dies_with_caller=False), images=references)
 
 
 @contextlib.contextmanager
@@ -59,6 +61,13 @@ def down() -> None:
         _clear()
 
 
+def clean() -> None:
+    """End the node and empty the caches of programs, images and the node's disk."""
+    down()
+    for name in ("binaries", "build", "node", "logs"):
+        shutil.rmtree(cache.root() / name, ignore_errors=True)
+
+
 def running() -> control_plane.Place | None:
     """The living node, well or not."""
     spaces = namespaces.find()
@@ -69,9 +78,13 @@ def running() -> control_plane.Place | None:
 
 
 def _prepare() -> dict[str, str]:
+    """Build what the caches lack: the programs use the processors while the images wait for downloads."""
     host.prepare()
-    binaries.ensure()
-    return images.ensure()
+    with concurrent.futures.ThreadPoolExecutor(max_workers=1) as beside:
+        programs = beside.submit(binaries.ensure)
+        references = images.ensure()
+        programs.result()
+    return references
 
 
 def _start(references: dict[str, str], *, dies_with_caller: bool) -> control_plane.Place:

@@ -98,7 +98,7 @@ def run_folder() -> Path:
 def create(*, dies_with_caller: bool) -> Namespaces:
     """Make the namespaces, with a way for packets inside and none out."""
     unshare = [host.program("unshare"), "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    watched = [host.program("setpriv"), "--pdeathsig", "KILL"] if dies_with_caller else []
+    watched = host.ending_with_caller() if dies_with_caller else []
     process = subprocess.Popen(
         [*watched, *unshare, sys.executable, str(_REAPER), _ATTACHED if dies_with_caller else _DETACHED, run_folder()],
         stdin=subprocess.DEVNULL,

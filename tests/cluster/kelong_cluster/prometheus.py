@@ -38,7 +38,12 @@ def running(kubectl_argv: Sequence[str], enter: Sequence[str], folder: Path) -> 
         scrape = {"job_name": "pods", "file_sd_configs": [{"files": [str(targets)]}]}
         settings = {"global": {"scrape_interval": _SCRAPE_INTERVAL}, "scrape_configs": [scrape]}
         (home / "settings.yaml").write_text(json.dumps(settings))  # JSON is YAML too
-        argv = [*enter, host.program("prometheus"), f"--config.file={home / 'settings.yaml'}"]
+        argv = [
+            *host.ending_with_caller(),
+            *enter,
+            host.program("prometheus"),
+            f"--config.file={home / 'settings.yaml'}",
+        ]
         argv += [f"--storage.tsdb.path={home / 'data'}", f"--web.listen-address=127.0.0.1:{_PORT}"]
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
         with _ended(process):
@@ -95,7 +100,7 @@ def _targets(kubectl_argv: Sequence[str], proxy: str, file: Path) -> Iterator[Pa
 @contextlib.contextmanager
 def _proxy(kubectl_argv: Sequence[str]) -> Iterator[str]:
     """The API server without credentials, on a local port of the network where kubectl runs."""
-    argv = [*kubectl_argv, "proxy", "--port=0"]
+    argv = [*host.ending_with_caller(), *kubectl_argv, "proxy", "--port=0"]
     process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     with _ended(process):
         assert process.stdout is not None
