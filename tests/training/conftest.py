@@ -8,8 +8,9 @@ import os
 import pathlib
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,23 +30,26 @@ class Bench:
     store: store.FolderStore
     folder: pathlib.Path
     voice: orders.VoiceName
+    processes: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
     def place(self) -> layout.Voice:
         return self.voice.place()
 
     def order(self, *, seed: int = 7, **training: object) -> orders.TrainingOrder:
-        settings = orders.Training(**{"max_steps": 4, "interval_steps": 2, "batch_frames": 400, "seed": seed, **training})  # type: ignore[arg-type]
+        settings: dict[str, Any] = {"max_steps": 4, "interval_steps": 2, "batch_frames": 400, "seed": seed, **training}
         return orders.TrainingOrder(
             voice=self.voice,
             speakers=(orders.Speaker(name="Mei"),),
             dataset=orders.Dataset(type="S3", prefix="recordings/default/mei/"),
             model=orders.Model(preset="tiny"),
-            training=settings,
+            training=orders.Training(**settings),
             auditions=(orders.AuditionText(name="hello", text="你好。"),),
         )
 
-    def start(self, order: orders.TrainingOrder | str, *, threads: int = 1, metrics_port: int = 0) -> subprocess.Popen[str]:
+    def start(
+        self, order: orders.TrainingOrder | str, *, threads: int = 1, metrics_port: int = 0
+    ) -> subprocess.Popen[str]:
         """The trainer as a process of its own, with its standard error to read."""
         file = self.folder / "order.json"
         file.write_bytes(order.encode() if isinstance(order, str) else codec.dumps(order))
@@ -56,7 +60,9 @@ class Bench:
             names.ENV_METRICS_PORT: str(metrics_port),
         }
         command = [sys.executable, "-m", "kelong_trainer", "--order", str(file)]
-        return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        self.processes.append(process)
+        return process
 
     def run(self, order: orders.TrainingOrder | str, *, threads: int = 1) -> tuple[int, str]:
         """Run the trainer to its end: exit code and standard error."""
@@ -76,7 +82,8 @@ class Bench:
         return codec.loads(manifests.CheckpointManifest, self.store.get(key), key)
 
     def steps(self) -> list[int]:
-        found = (layout.checkpoint_step(self.place, item.key) for item in self.store.list(layout.checkpoints(self.place)))
+        keys = [item.key for item in self.store.list(layout.checkpoints(self.place))]
+        found = (layout.checkpoint_step(self.place, key) for key in keys)
         return sorted(step for step in found if step is not None)
 
     def freeze(self, sounds: Sequence[tuple[str, np.ndarray]]) -> manifests.Corpus:
@@ -122,8 +129,9 @@ def tone(seconds: float, pitch_hz: float, seed: int) -> np.ndarray:
 
 
 @pytest.fixture
-def new_bench(tmp_path: pathlib.Path) -> Callable[[str], Bench]:
+def new_bench(tmp_path: pathlib.Path) -> Iterator[Callable[[str], Bench]]:
     """Benches by name: the same voice in stores of their own."""
+    made: list[Bench] = []
 
     def make(name: str) -> Bench:
         folder = tmp_path / name
@@ -131,9 +139,15 @@ def new_bench(tmp_path: pathlib.Path) -> Callable[[str], Bench]:
         voice = orders.VoiceName(namespace="default", name="mei", uid="1")
         bench = Bench(store=store.FolderStore(folder / "store"), folder=folder, voice=voice)
         bench.freeze([(text, tone(1.2 + 0.3 * index, 180 + 30 * index, index)) for index, text in enumerate(SENTENCES)])
+        made.append(bench)
         return bench
 
-    return make
+    yield make
+    for process in (process for bench in made for process in bench.processes):
+        process.kill()  # only what a failed test left behind still runs
+        process.wait()
+        if process.stderr is not None:
+            process.stderr.close()
 
 
 @pytest.fixture

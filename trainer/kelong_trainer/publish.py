@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kelong_contract import codec, layout, manifests
+from kelong_contract import codec, conditions, layout, manifests
 from kelong_contract import store as stores
 from kelong_speech.config import VoiceConfig
 
 from kelong_trainer import checkpoints, state, telemetry
-from kelong_trainer.context import RunContext, Stopped
+from kelong_trainer.context import BadData, RunContext, Stopped
 from kelong_trainer.lease import Lease
 
 log = logging.getLogger(__name__)
@@ -80,6 +80,9 @@ class Publisher:
     def _publish(self, save: Save) -> None:
         started = time.monotonic()
         context, step = self._context, save.snapshot.step
+        broken = state.not_finite(save.snapshot)
+        if broken:  # the losses of the next step would have told, but by then this one would be published
+            raise BadData(conditions.NAN_LOSS, f"step {step} is not saved: {broken} are no longer numbers")
         folder = context.work_dir / "checkpoints" / str(step)
         state.write(save.snapshot, save.facts, self._config, folder)
         files = []

@@ -118,6 +118,12 @@ def snapshot(state: TrainingState) -> Snapshot:
     )
 
 
+def not_finite(taken: Snapshot) -> str:
+    """The names of tensors that hold what is not a number, a few of them; empty when all is well."""
+    tensors = taken.generator | taken.discriminators
+    return _some([name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())])
+
+
 def write(taken: Snapshot, facts: Facts, config: voice_config.VoiceConfig, folder: pathlib.Path) -> None:
     """The files of a checkpoint."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,117 @@
+"""What the trainer refuses, and how it says so: one sentence, an exit code, and the reason where the operator looks."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+from kelong_contract import codec, layout, manifests, names
+from kelong_trainer import __main__ as door
+
+
+@pytest.fixture
+def run_here(monkeypatch: pytest.MonkeyPatch, bench) -> Iterator[Callable[[str], int]]:
+    """The front door in this process; what it sets is put back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    monkeypatch.setenv(names.ENV_STORE_URL, bench.store.root.as_uri())
+    monkeypatch.setenv(names.ENV_WORK_DIR, str(bench.folder / "work"))
+    monkeypatch.setenv(names.ENV_THREADS, "1")
+    monkeypatch.setenv(names.ENV_METRICS_PORT, "0")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+    def run(order: str) -> int:
+        file = bench.folder / "order.json"
+        file.write_text(order)
+        return door.main(["--order", str(file)])
+
+    yield run
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_wrong_order_is_refused_with_every_fault_at_once(bench, run_here, capsys: pytest.CaptureFixture[str]) -> None:
+    document = codec.encode(bench.order())
+    document["training"]["max_steps"] = "many"
+    document["training"]["speed"] = 3
+    document["device"]["gpus"] = None
+
+    assert run_here(json.dumps(document)) == names.EXIT_BAD_ORDER
+
+    said = capsys.readouterr().err
+    for fault in ("training.max_steps is 'many'", "training.speed is not a known field", "device.gpus is None"):
+        assert fault in said
+    assert "Traceback" not in said
+    problem = bench.progress().problem
+    assert problem is not None and problem.reason == "BadOrder" and "training.speed" in problem.message
+
+
+def test_an_order_that_asks_for_a_gpu_where_there_is_none_names_the_driver(bench, run_here) -> None:
+    document = codec.encode(bench.order())
+    document["device"]["gpus"] = 1
+
+    assert run_here(json.dumps(document)) == names.EXIT_BAD_ORDER
+
+    problem = bench.progress().problem
+    assert problem is not None and problem.reason == "GPUUnusable" and "driver" in problem.message
+
+
+def test_a_missing_order_file_is_named(run_here, capsys: pytest.CaptureFixture[str], tmp_path) -> None:
+    assert door.main(["--order", str(tmp_path / "nothing.json")]) == names.EXIT_BAD_ORDER
+    assert "nothing.json cannot be read: No such file" in capsys.readouterr().err
+
+
+def test_an_unusable_environment_lists_every_variable(
+    run_here, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(names.ENV_STORE_URL, "ftp://somewhere")
+    monkeypatch.setenv(names.ENV_THREADS, "none")
+    assert run_here("{}") == names.EXIT_BAD_ORDER
+    said = capsys.readouterr().err
+    assert names.ENV_STORE_URL in said and names.ENV_THREADS in said
+
+
+def test_training_that_diverges_stops_with_its_reason_and_keeps_what_was_good(bench, run_here) -> None:
+    assert run_here(codec.dumps(bench.order(max_steps=1, interval_steps=1)).decode()) == names.EXIT_DONE
+    order = bench.order(max_steps=50, interval_steps=50, learning_rate=1e18)
+
+    assert run_here(codec.dumps(order).decode()) == names.EXIT_BAD_DATA
+
+    problem = bench.progress().problem
+    assert problem is not None and problem.reason == "NaNLoss" and "learningRate" in problem.message
+    assert bench.steps() == [1]
+
+
+def test_a_changed_checkpoint_is_not_resumed_from(bench, run_here) -> None:
+    assert run_here(codec.dumps(bench.order(max_steps=1, interval_steps=1)).decode()) == names.EXIT_DONE
+    stored = bench.manifest(1).file("optimiser.safetensors")
+    bench.store.put(stored.key, bench.store.get(stored.key)[:-1] + b"x")
+
+    assert run_here(codec.dumps(bench.order(max_steps=2, interval_steps=1)).decode()) == names.EXIT_BAD_DATA
+
+    problem = bench.progress().problem
+    assert problem is not None and problem.reason == "ChecksumMismatch" and stored.key in problem.message
+    assert bench.steps() == [1]
+
+
+def test_another_corpus_is_not_mixed_into_a_voice(bench, run_here) -> None:
+    assert run_here(codec.dumps(bench.order(max_steps=1, interval_steps=1)).decode()) == names.EXIT_DONE
+    key = layout.corpus(bench.place)
+    corpus = codec.loads(manifests.Corpus, bench.store.get(key), key)
+    bench.store.put(key, codec.dumps(manifests.Corpus(**{**vars(corpus), "clips": corpus.clips[:2]})))
+
+    assert run_here(codec.dumps(bench.order(max_steps=2, interval_steps=1)).decode()) == names.EXIT_BAD_DATA
+
+    problem = bench.progress().problem
+    assert problem is not None and problem.reason == "DatasetInvalid"
+
+
+def test_more_steps_are_trained_when_the_limit_is_raised(bench, run_here) -> None:
+    assert run_here(codec.dumps(bench.order(max_steps=1, interval_steps=1)).decode()) == names.EXIT_DONE
+    assert run_here(codec.dumps(bench.order(max_steps=1, interval_steps=1)).decode()) == names.EXIT_DONE
+    assert bench.steps() == [1]
+    assert run_here(codec.dumps(bench.order(max_steps=2, interval_steps=1)).decode()) == names.EXIT_DONE
+    assert bench.steps() == [1, 2]
+    assert [line.step for line in bench.losses(3)] == [2]
+    assert bench.progress().stage == "done"

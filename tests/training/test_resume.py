@@ -1,0 +1,56 @@
+"""Training stops and goes on as if it had not: the same losses, to the last bit, and nothing lost or doubled."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from kelong_contract import codec, layout, manifests, names
+
+
+def wait_for(happened: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def test_a_run_that_was_stopped_and_resumed_has_the_losses_of_one_that_was_not(new_bench: Callable[[str], Any]) -> None:
+    whole, broken = new_bench("whole"), new_bench("broken")
+    unbroken = whole.start(whole.order(max_steps=10, interval_steps=4))
+
+    process = broken.start(broken.order(max_steps=10, interval_steps=4))
+    wait_for(lambda: broken.steps() == [4], 300)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+
+    assert process.returncode == names.EXIT_SAVED, errors
+    stopped_at = broken.steps()[-1]
+    assert 4 <= stopped_at < 10, "it went on after SIGTERM"
+    assert broken.manifest(stopped_at).listed == (stopped_at % 4 == 0)
+    assert [line.step for line in broken.losses(1)] == list(range(1, stopped_at + 1))
+
+    code, errors = broken.run(broken.order(max_steps=10, interval_steps=4))
+    assert code == names.EXIT_DONE, errors
+    assert [line.step for line in broken.losses(2)] == list(range(stopped_at + 1, 11))
+    assert broken.progress().resumed_from == stopped_at
+    assert broken.progress().stage == "done"
+    assert broken.progress().started_at is not None
+
+    assert unbroken.wait(timeout=300) == names.EXIT_DONE
+    expected = {line.step: line.losses for line in whole.losses(1)}
+    assert {line.step: line.losses for line in (*broken.losses(1), *broken.losses(2))} == expected
+
+    ours, theirs = broken.manifest(10), whole.manifest(10)
+    for name in ("generator.safetensors", "discriminators.safetensors", "optimiser.safetensors"):
+        assert ours.file(name).sha256 == theirs.file(name).sha256, name
+
+    # What was left unheard when it stopped was heard after the resume, from the very files of its step.
+    for step in (4, 8, 10):
+        key = layout.audition_report(broken.place, step)
+        report = codec.loads(manifests.AuditionReport, broken.store.get(key), key)
+        assert [len(report.auditions) + len(report.failures), report.step] == [1, step]
+        if report.attempt == 1:
+            assert step <= stopped_at
