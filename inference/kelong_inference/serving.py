@@ -21,7 +21,7 @@ from kelong_contract.environment import Environment
 from kelong_contract.orders import ServingOrder
 
 from kelong_inference import app, loading
-from kelong_inference.endings import BadOrder
+from kelong_inference.endings import BadOrder, Stopped
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class _Process:
         threading.Thread(target=self._load, args=(loop,), name="loading", daemon=True).start()
         await self._server.serve(sockets=[listening])
         self.service.desk.close()
-        if self._problem is not None:
+        if self._problem is not None and not isinstance(self._problem, Stopped):
             raise self._problem
 
     def _drain(self, loop: asyncio.AbstractEventLoop, drain_s: float) -> None:

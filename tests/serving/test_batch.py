@@ -168,7 +168,7 @@ def test_asked_to_stop_before_a_line_everything_is_saved(published: Any, monkeyp
 def test_the_process_saves_on_sigterm_and_the_next_one_goes_on(published: Any, tmp_path: pathlib.Path) -> None:
     kept = clear(published.store)
     path = tmp_path / "order.json"
-    order = published.synthesis_order(inline(*("今天天气很好，我们一起去公园散步。" * 12 for _ in range(40))))
+    order = published.synthesis_order(inline(*("今天天气很好，我们一起去公园散步。" * 8 for _ in range(24))))
     path.write_bytes(codec.dumps(order))
     with started(published, path) as process:
         deadline = time.monotonic() + 120
@@ -179,14 +179,14 @@ def test_the_process_saves_on_sigterm_and_the_next_one_goes_on(published: Any, t
         _, said = process.communicate(timeout=60)
     assert process.returncode == names.EXIT_SAVED, said
     earlier = read(kept, layout.synthesis_progress(PREFIX, "job-1"))
-    assert 2 <= len(earlier.items) < 40 and not earlier.finished
+    assert 2 <= len(earlier.items) < 24 and not earlier.finished
     before = {found.key: found.etag for found in kept.list(PREFIX)}
 
     with started(published, path) as process:
         _, said = process.communicate(timeout=240)
     assert process.returncode == names.EXIT_DONE, said
     made = read(kept, layout.synthesis_manifest(PREFIX, "job-1"))
-    assert (len(made.items), made.finished) == (40, True)
+    assert (len(made.items), made.finished) == (24, True)
     after = {found.key: found.etag for found in kept.list(PREFIX)}
     assert all(after[item.key] == before[item.key] for item in earlier.items), "finished items are not spoken again"
     assert made.elapsed_s > earlier.elapsed_s
