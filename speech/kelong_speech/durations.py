@@ -77,7 +77,7 @@ class _SplineCoupling(nn.Module):
     def forward(self, x: Tensor, mask: Tensor, condition: Tensor, *, reverse: bool) -> tuple[Tensor, Tensor]:
         kept, moved = x.chunk(2, dim=1)  # [B, 1, T] each
         knots = self.proj(self.convs(self.pre(kept), mask, condition)) * mask
-        knots = knots.transpose(1, 2).unsqueeze(1)  # [B, 1, T, 3 BINS - 1]
+        knots = knots.float().transpose(1, 2).unsqueeze(1)  # [B, 1, T, 3 BINS - 1]; the spline needs full precision
         widths, heights, slopes = knots.split([BINS, BINS, BINS - 1], dim=-1)
         scale = math.sqrt(self.channels)
         moved, log_slope = splines.transform(moved, widths / scale, heights / scale, slopes, inverse=reverse)

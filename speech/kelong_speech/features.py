@@ -19,7 +19,7 @@ import torch
 import transformers
 from torch import Tensor
 
-from kelong_speech import audio
+from kelong_speech import audio, sources
 
 DEFAULT_HIDDEN_STATE = -3
 # CLAP's feature extractor draws from numpy's global generator, so its state is set before each clip and restored after.
@@ -28,11 +28,11 @@ CLAP_RULE = "one clip at a time, numpy seeded with the first 32 bits of the SHA-
 _numpy_state = threading.Lock()
 
 
-class ModelSourceUnavailable(Exception):
-    """A model that the configuration needs cannot be had; the message names it and the reason."""
+class ModelSourceUnavailable(sources.ModelSourceUnavailable):
+    """A model that the configuration needs cannot be used; the message names it and the reason."""
 
     def __init__(self, what: str, where: object, reason: str) -> None:
-        super().__init__(f"the {what} at {where} cannot be used: {reason}")
+        super().__init__(str(where), f"the {what} there cannot be used, {reason}")
 
 
 class TextTooLong(ValueError):

@@ -81,6 +81,10 @@ class _Codebook(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """[H, N, D] to its codes [H, N, D] and their indices [H, N]; in training the codes then follow the batch."""
+        with torch.autocast(x.device.type, enabled=False):  # running averages need their full precision
+            return self._choose(x.float())
+
+    def _choose(self, x: Tensor) -> tuple[Tensor, Tensor]:
         scores = -torch.cdist(x.detach(), self.embed)  # [H, N, K]
         if self.training:
             uniform = torch.rand_like(scores).clamp_min(1e-20)

@@ -75,3 +75,13 @@ def test_what_a_preset_does_not_have_costs_nothing(tiny):
 def test_the_noise_of_the_search_fades_out():
     steps = (0, 2500, 5000, 9000)
     assert [synthesiser.alignment_noise_at(step) for step in steps] == pytest.approx([0.01, 0.005, 0.0, 0.0])
+
+
+def test_a_pass_in_mixed_precision_is_finite_and_trains(small):
+    torch.manual_seed(0)
+    with torch.autocast("cpu", torch.bfloat16):
+        result = small.generator.train()(small.text, recordings([60, 90, 45]), alignment_noise=0.01)
+        loss = loss_of(result).float()
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(torch.isfinite(parameter.grad).all() for parameter in small.generator.parameters())
