@@ -89,6 +89,12 @@ def make_order(recogniser: str | None = None, **changes: object) -> orders.Train
 
 
 @pytest.fixture
+def stopping_store(tmp_path: pathlib.Path) -> Callable[[str], StoppingStore]:
+    """`stopping_store(word)` asks to stop once a key with that word is written."""
+    return lambda word: StoppingStore(tmp_path / "store", word)
+
+
+@pytest.fixture
 def order_of() -> Callable[..., orders.TrainingOrder]:
     return make_order
 
@@ -98,7 +104,7 @@ def trainer(tmp_path: pathlib.Path) -> Callable[..., context.RunContext]:
     """`trainer(store, order)` is a process with a work folder of its own."""
 
     def start(at: store.Store, order: orders.TrainingOrder) -> context.RunContext:
-        return make_context(at, tmp_path / "work", order)
+        return make_context(at, tmp_path / "work", order, getattr(at, "stopping", None))
 
     return start
 

@@ -3,8 +3,9 @@
 import pytest
 import soxr
 import torch
+from kelong_contract import store
 from kelong_demo import files
-from kelong_trainer import decoding, recogniser
+from kelong_trainer import context, decoding, pipeline, recogniser
 from kelong_trainer.stages import transcribe
 
 
@@ -73,3 +74,25 @@ def test_a_model_that_is_no_whisper_is_an_error_with_a_sentence(tmp_path):
     with pytest.raises(recogniser.Unusable, match=r"'path:x' cannot be loaded") as error:
         recogniser.Recogniser.load(tmp_path, address="path:x", device=torch.device("cpu"), threads=1)
     assert error.value.reason == "ModelSourceUnavailable"
+
+
+def test_a_stop_within_a_long_recording_keeps_the_windows_before_it(
+    truth, whisper_folder, stopping_store, trainer, order_of, monkeypatch
+):
+    folder, told = truth
+    monkeypatch.setattr(transcribe, "WINDOW_S", 12.0)
+    place = stopping_store("/windows/")
+    place.put_file("recordings/lab/khazix/01.wav", folder / "01.wav")
+    order = order_of(f"path:{whisper_folder}")
+    kept = f"{order.voice.place().prefix}corpus/windows/"
+    with pytest.raises(context.Stopped):
+        pipeline.prepare(trainer(place, order))
+    (first,) = place.list(kept)
+    plain = store.FolderStore(place.root)
+    corpus = pipeline.prepare(trainer(plain, order))
+    assert len(list(plain.list(kept))) > 1 and first in list(plain.list(kept))
+    (transcript,) = corpus.transcripts
+    for sentence in told.recordings[0].sentences:
+        heard = [word for word in transcript.words if sentence.start_s - 0.3 < word.start_s < sentence.end_s]
+        syllables = sum(len(word.text.strip("，。？！、")) for word in heard)
+        assert abs(syllables - len(sentence.text.translate(str.maketrans("", "", "，。？！、")))) <= 3, sentence

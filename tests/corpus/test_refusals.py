@@ -30,7 +30,9 @@ def put_noise(place, tmp_path, key, level=0.1):
 
 def test_a_dataset_without_files_is_refused(place, trainer, order_of, recogniser):
     place.put(PREFIX + "notes.txt", b"nothing yet")
-    with pytest.raises(context.BadData, match=r"no recordings under 'recordings/lab/khazix/'.*1 other file") as error:
+    with pytest.raises(
+        context.BadData, match=r"no recordings under 'recordings/lab/khazix/'.*only 1 file of other kinds"
+    ) as error:
         pipeline.prepare(trainer(place, order_of(recogniser)))
     assert error.value.reason == "TooFewClips"
 

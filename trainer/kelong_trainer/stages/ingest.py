@@ -40,7 +40,8 @@ def run(context: RunContext, listing: recordings.Listing, speakers: dict[str, in
     """The recordings that can be heard, and a rejection for each that cannot; raises BadData without files."""
     source = recordings.Source(context)
     if not listing.files:
-        beside = f" (only {len(listing.passed_over)} other files)" * bool(listing.passed_over)
+        others = len(listing.passed_over)
+        beside = f" (only {others} file{'s' * (others != 1)} of other kinds)" * bool(others)
         raise BadData("TooFewClips", f"there are no recordings under {source.name}{beside}: upload some and try again")
     for key in listing.passed_over:
         log.info("%s is passed over: it is no recording", key)

@@ -9,11 +9,9 @@ from __future__ import annotations
 import dataclasses
 import io
 import logging
-import pathlib
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import soundfile
 from kelong_contract import codec, layout, manifests
 from kelong_contract import store as stores
@@ -74,7 +72,8 @@ def _cut(
     if context.store.exists(key):
         return codec.loads(Cut, context.store.get(key), f"the cuts of {recording.key}")
     path = source.mono(recording)
-    levels = np.concatenate([cutting.level_frames(block) for block in _blocks(path)])
+    minutes = soundfile.blocks(path, blocksize=60 * RATE_HZ, dtype="float32")  # whole 10 ms frames each
+    levels = np.concatenate([cutting.level_frames(minute) for minute in minutes])
     samples = round(recording.duration_s * RATE_HZ)
     plan = cutting.plan(transcript.speech, levels, samples, context.order.slicing)
     words = labels.assign(transcript.words, plan.units)
@@ -147,10 +146,6 @@ def _pause_after_s(plan: cutting.Plan, piece: cutting.Piece) -> float:
     if piece.last + 1 == len(plan.units):
         return labels.FULL_STOP_PAUSE_S
     return (plan.units[piece.last + 1].start - plan.units[piece.last].end) / RATE_HZ
-
-
-def _blocks(path: pathlib.Path) -> list[npt.NDArray[np.float32]]:
-    return list(soundfile.blocks(path, blocksize=60 * RATE_HZ, dtype="float32"))
 
 
 def _encode(file: soundfile.SoundFile, piece: cutting.Piece) -> bytes:

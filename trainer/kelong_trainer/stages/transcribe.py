@@ -1,7 +1,7 @@
 """Writes down what is said in each recording, whole: words with times, and the stretches of speech.
 
-The transcript of each recording is kept in the store as soon as it is made, by the digest of recording and model, so a
-pod that is stopped in the middle loses one recording's work at most.
+The transcript of each recording, and of each two minutes of a longer one, is kept in the store as soon as it is made,
+by the digest of recording and model: a pod that is killed loses no more than that.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -20,14 +20,15 @@ import soxr
 from kelong_contract import codec, layout, manifests
 from kelong_speech import sources
 
-from kelong_trainer import decoding, recogniser, recordings
+from kelong_trainer import decoding, recogniser, recordings, telemetry
 from kelong_trainer.context import BadOrder, RunContext
 
 log = logging.getLogger(__name__)
 
 VERSION = 1
-# A long recording is heard in windows that end inside a pause, so that memory does not grow with its length.
-WINDOW_S = 300.0
+# A long recording is heard in windows that end inside a pause: memory does not grow with its length, and a stop waits
+# for one window only.
+WINDOW_S = 120.0
 LEAST_PAUSE_S = 0.3
 
 Samples = npt.NDArray[np.float32]
@@ -72,10 +73,10 @@ def run(context: RunContext, corpus: manifests.Corpus) -> manifests.Corpus:
     stage = _Stage(context)
     transcripts, rejections = [], []
     with context.telemetry.stage("transcribe", round(sum(item.duration_s for item in wanted)), "s") as bar:
+        clock = _Clock(bar)
         for recording in wanted:
             context.check_stopping()
-            heard = stage.hear(recording)
-            bar.advance(round(recording.duration_s))
+            heard = stage.hear(recording, clock.advance)
             transcripts.append(heard.transcript)
             rejection = _rejection(recording, heard)
             if rejection is not None:
@@ -89,6 +90,19 @@ def run(context: RunContext, corpus: manifests.Corpus) -> manifests.Corpus:
     )
 
 
+class _Clock:
+    """Moves a bar of whole seconds by fractions of them."""
+
+    def __init__(self, bar: telemetry.Bar) -> None:
+        self._bar, self._done_s, self._shown_s = bar, 0.0, 0
+
+    def advance(self, seconds: float) -> None:
+        self._done_s += seconds
+        whole = int(self._done_s) - self._shown_s
+        self._shown_s += whole
+        self._bar.advance(whole)
+
+
 class _Stage:
     """Loads the model only when a recording is met that was not heard before."""
 
@@ -98,38 +112,53 @@ class _Stage:
         self._facts = facts(context)
         self._recogniser: recogniser.Recogniser | None = None
 
-    def hear(self, recording: manifests.Recording) -> Heard:
-        """The transcript from the store, or made now and put there."""
-        key = self._key(recording)
+    def hear(self, recording: manifests.Recording, advance: Callable[[float], None]) -> Heard:
+        """The transcript from the store, or made now and put there; `advance` is told the seconds as they are done."""
+        key = self._key("transcripts", recording)
         store = self._context.store
         if store.exists(key):
             kept = codec.loads(Heard, store.get(key), f"the transcript of {recording.key}")
+            advance(recording.duration_s)
             return dataclasses.replace(kept, transcript=dataclasses.replace(kept.transcript, key=recording.key))
-        heard = self._listen(recording)
+        heard = self._listen(recording, advance)
         store.put(key, codec.dumps(heard), "application/json")
         return heard
 
-    def _key(self, recording: manifests.Recording) -> str:
-        digest = codec.digest(
-            {"version": VERSION, "sound": recording.sha256, "decoding": decoding.VERSION, **self._facts}
-        )
-        return layout.stage(self._context.place, "transcripts", digest)
+    def _key(self, kind: str, recording: manifests.Recording, **more: object) -> str:
+        about = {"version": VERSION, "sound": recording.sha256, "decoding": decoding.VERSION, **self._facts, **more}
+        return layout.stage(self._context.place, kind, codec.digest(about))
 
-    def _listen(self, recording: manifests.Recording) -> Heard:
+    def _listen(self, recording: manifests.Recording, advance: Callable[[float], None]) -> Heard:
         words: list[manifests.Word] = []
         speech: list[manifests.Stretch] = []
-        language: recogniser.Language | None = None
         for window in windows(self._source.mono(recording)):
             self._context.check_stopping()
-            speech += (_moved(stretch, window.start_s) for stretch in window.speech)
-            if not window.speech:
-                continue
-            model = self._model()
-            language = language or model.language(window.samples)
-            if language.is_other:
-                return Heard(transcript=_transcript(recording, language.code, [], speech), other=language.code)
-            words += (_moved(word, window.start_s) for word in model.words(window.samples))
+            heard = self._window(recording, window, is_first=not speech)
+            words += heard.transcript.words
+            speech += heard.transcript.speech
+            if heard.other is not None:
+                return Heard(transcript=_transcript(recording, heard.other, words, speech), other=heard.other)
+            advance(len(window.samples) / recogniser.SAMPLE_RATE_HZ)
         return Heard(transcript=_transcript(recording, recogniser.LANGUAGE, words, speech))
+
+    def _window(self, recording: manifests.Recording, window: _Window, *, is_first: bool) -> Heard:
+        """One window's part of the transcript, kept in the store like the whole; the first tells the language."""
+        if not window.speech:
+            return Heard(transcript=_transcript(recording, recogniser.LANGUAGE, [], []))
+        key = self._key("windows", recording, start_s=window.start_s, samples=len(window.samples), first=is_first)
+        store = self._context.store
+        if store.exists(key):
+            return codec.loads(Heard, store.get(key), f"a part of the transcript of {recording.key}")
+        model = self._model()
+        speech = [_moved(stretch, window.start_s) for stretch in window.speech]
+        language = model.language(window.samples) if is_first else None
+        if language is not None and language.is_other:
+            heard = Heard(transcript=_transcript(recording, language.code, [], speech), other=language.code)
+        else:
+            words = [_moved(word, window.start_s) for word in model.words(window.samples)]
+            heard = Heard(transcript=_transcript(recording, recogniser.LANGUAGE, words, speech))
+        store.put(key, codec.dumps(heard), "application/json")
+        return heard
 
     def _model(self) -> recogniser.Recogniser:
         if self._recogniser is None:
