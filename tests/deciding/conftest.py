@@ -195,6 +195,11 @@ def world() -> World:
     return World()
 
 
+@pytest.fixture(scope="session")
+def make_world() -> type[World]:
+    return World
+
+
 def created(decided: plan.Plan[Any], kind: str) -> list[dict[str, Any]]:
     return [dict(item.body) for item in decided.actions if isinstance(item, plan.Create) and item.body["kind"] == kind]
 
