@@ -31,17 +31,20 @@ def run(
     check: bool = True,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end and return its output; with `check`, a failure raises with the end of that output."""
-    done = subprocess.run(
-        [str(word) for word in argv],
-        cwd=cwd,
-        env=None if environment is None else {**os.environ, **environment},
-        input=stdin,
-        stdin=subprocess.DEVNULL if stdin is None else None,
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [str(word) for word in argv],
+            cwd=cwd,
+            env=None if environment is None else {**os.environ, **environment},
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise ClusterError(f"{_words(argv)} did not end within {timeout_s:.0f} s") from late
     if check and done.returncode != 0:
         raise ClusterError(f"{_words(argv)} ended with code {done.returncode}:\n{_tail(done.stdout + done.stderr)}")
     return done

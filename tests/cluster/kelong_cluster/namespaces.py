@@ -25,6 +25,7 @@ from kelong_cluster import cache, commands, host
 
 NODE_ADDRESS = "10.200.0.1"
 _REAPER = Path(__file__).with_name("reaper.py")
+_CONTROLLERS = {"cpu", "cpuset", "hugetlb", "io", "memory", "pids"}  # what the kubelet asks for
 _CLONE_NEWNET = 0x40000000
 _ATTACHED, _DETACHED = "attached", "detached"  # marks on the command line: whether the node dies with its starter
 _MADE = "made-folders"
@@ -152,6 +153,10 @@ def sweep() -> None:
 def make_cgroup() -> None:
     """The control group in all hierarchies under which the kubelet keeps its pods."""
     for hierarchy in _hierarchies():
+        offered, passed_on = hierarchy / "cgroup.controllers", hierarchy / "cgroup.subtree_control"
+        if offered.exists():  # version 2: a group has only the controllers that its parent passes on
+            for name in sorted(_CONTROLLERS & set(offered.read_text().split()) - set(passed_on.read_text().split())):
+                passed_on.write_text(f"+{name}")
         (hierarchy / cgroup()).mkdir(exist_ok=True)
         for name in ("cpuset.cpus", "cpuset.mems"):
             file = hierarchy / name
