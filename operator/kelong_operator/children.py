@@ -398,7 +398,7 @@ def _server_resources(spec: VoiceModelSpec, gpus: int, settings: Settings) -> Bo
 
 
 def _resources(wished: Resources, defaults: Program, placement: Placement, gpus: int) -> Body:
-    limits = quantity.merged(defaults.resources.limits, wished.limits)
+    limits = quantity.merged(quantity.raised(defaults.resources.limits, wished.requests), wished.limits)
     requests = quantity.fitted(quantity.merged(defaults.resources.requests, wished.requests), limits)
     if gpus > 0:
         limits = {**limits, placement.gpu.resource_name: str(gpus)}

@@ -33,6 +33,16 @@ def parse(amount: Any) -> Decimal | None:
     return Decimal(match[1]) * _UNITS[match[2]]
 
 
+def raised(limits: Mapping[str, Any], wished: Mapping[str, Any]) -> dict[str, Any]:
+    """Default limits, lifted to what somebody wishes to request."""
+
+    def lift(name: str, limit: Any) -> Any:
+        amount, asked = parse(limit), parse(wished.get(name))
+        return wished[name] if amount is not None and asked is not None and asked > amount else limit
+
+    return {name: lift(name, limit) for name, limit in limits.items()}
+
+
 def merged(defaults: Mapping[str, Any], wished: Mapping[str, Any]) -> dict[str, str]:
     """One set of amounts, the wished before the defaults, all as strings."""
     return {name: str(amount) for name, amount in {**defaults, **wished}.items()}

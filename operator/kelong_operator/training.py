@@ -167,7 +167,7 @@ def _at_rest(seen: ObservedVoice, where: _Where, settings: Settings) -> Lane:
 def _suspended(seen: ObservedVoice, where: _Where, settings: Settings) -> Lane:
     job, actions = where.job, tuple[Action, ...]()
     if job is not None and job.finished:
-        actions = _remove(job)  # so that taking suspend back starts the next attempt
+        actions = _remove(seen, job)  # so that taking suspend back starts the next attempt
     elif job is not None and not job.suspended:
         actions = (Suspend(job=job.name, suspended=True),)
     resting = job is None or job.finished or (job.suspended and job.busy_pods == 0)
@@ -177,7 +177,9 @@ def _suspended(seen: ObservedVoice, where: _Where, settings: Settings) -> Lane:
         reason=conditions.SUSPENDED_REASON,
         message="training is suspended; set spec.suspend to false to go on",
     )
+    removing = bool(actions) or (job is not None and job.finished)
     again_in_s = settings.intervals.resync_seconds if resting else settings.intervals.training_seconds
+    again_in_s = _REPLACING_LOOK_S if removing else again_in_s
     return Lane(findings=_findings(seen, where, found), actions=actions, again_in_s=again_in_s)
 
 
@@ -191,11 +193,13 @@ def _wanted(seen: ObservedVoice, where: _Where, settings: Settings) -> Lane:
             found = _failure(where, job)
             return Lane(findings=_findings(seen, where, found), again_in_s=settings.intervals.resync_seconds)
         found = _replacing(f"the Job {job.name} has ended and the next attempt follows")
-        return Lane(findings=_findings(seen, where, found), actions=_remove(job), again_in_s=_REPLACING_LOOK_S)
+        return Lane(findings=_findings(seen, where, found), actions=_remove(seen, job), again_in_s=_REPLACING_LOOK_S)
     if job.wish != wish:
         found = _replacing(f"the Job {job.name} saves and makes way for the changed spec")
         if job.suspended and job.busy_pods == 0:
-            return Lane(findings=_findings(seen, where, found), actions=_remove(job), again_in_s=_REPLACING_LOOK_S)
+            return Lane(
+                findings=_findings(seen, where, found), actions=_remove(seen, job), again_in_s=_REPLACING_LOOK_S
+            )
         actions = () if job.suspended else (Suspend(job=job.name, suspended=True),)
         return Lane(findings=_findings(seen, where, found), actions=actions, again_in_s=soon_s)
     resume = (Suspend(job=job.name, suspended=False),) if job.suspended else ()
@@ -328,7 +332,10 @@ def _replacing(message: str) -> Finding:
     return Finding(type=conditions.TRAINED, status="False", reason=conditions.REPLACING, message=message)
 
 
-def _remove(job: JobView) -> tuple[Action, ...]:
+def _remove(seen: ObservedVoice, job: JobView) -> tuple[Action, ...]:
+    """Delete a Job and its order, once status has its attempt: numbers must not be given twice after a crash."""
+    if (seen.status.training.attempt or 0) < job.attempt:
+        return ()  # this look writes the number, the next one removes
     return (
         Delete(kind="Job", name=job.name, uid=job.uid),
         Delete(kind="ConfigMap", name=children.order_name(job.name)),

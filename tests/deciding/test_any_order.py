@@ -14,10 +14,27 @@ from hypothesis import strategies
 from kelong_contract import names
 from kelong_operator import plan, views, voice_model
 
-KINDS = (
-    "look, cut off, pod starts, train, save, pod ends, pod fails, bad data, ready, finish, suspend, resume, interval, "
-    "promote, forget, scale, store away, store back, more steps"
-).split(", ")
+KINDS = [
+    "look",
+    "cut off",
+    "pod starts",
+    "train",
+    "save",
+    "pod ends",
+    "pod fails",
+    "bad data",
+    "ready",
+    "finish",
+    "suspend",
+    "resume",
+    "interval",
+    "promote",
+    "forget",
+    "scale",
+    "store away",
+    "store back",
+    "more steps",
+]
 HAPPENINGS = strategies.lists(strategies.tuples(strategies.sampled_from(KINDS), strategies.integers(0, 3)), max_size=40)
 FAILURE = {"failure_reason": "PodFailurePolicy", "failure_message": "failed with exit code 65 matching"}
 
