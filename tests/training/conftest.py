@@ -81,6 +81,10 @@ class Bench:
         key = layout.checkpoint_manifest(self.place, step)
         return codec.loads(manifests.CheckpointManifest, self.store.get(key), key)
 
+    def corpus(self) -> manifests.Corpus:
+        key = layout.corpus(self.place)
+        return codec.loads(manifests.Corpus, self.store.get(key), key)
+
     def steps(self) -> list[int]:
         keys = [item.key for item in self.store.list(layout.checkpoints(self.place))]
         found = (layout.checkpoint_step(self.place, key) for key in keys)

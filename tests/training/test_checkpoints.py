@@ -1,0 +1,181 @@
+"""Which files of which steps stay, and who may write them."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+from kelong_contract import codec, layout, manifests, store
+from kelong_speech import config
+from kelong_trainer import checkpoints, lease, publish, state, telemetry
+from kelong_trainer.context import BadData, RunContext, Stopped
+
+
+def _manifest(bench, step: int, *, listed: bool = True, attempt: int = 1) -> manifests.CheckpointManifest:
+    files = tuple(
+        manifests.StoredFile(
+            name=name,
+            key=layout.checkpoint_file(bench.place, step, attempt, name),
+            sha256=store.digest_bytes(name.encode()),
+            size_bytes=len(name),
+        )
+        for name in state.FILES
+    )
+    return manifests.CheckpointManifest(
+        voice=bench.voice,
+        step=step,
+        attempt=attempt,
+        created_at=telemetry.now(),
+        order_digest="0",
+        corpus_digest="0",
+        preset="tiny",
+        speakers={"Mei": 0},
+        listed=listed,
+        files=files,
+    )
+
+
+def _put(bench, manifest: manifests.CheckpointManifest) -> None:
+    for file in manifest.files:
+        bench.store.put(file.key, file.name.encode())
+    bench.store.put(layout.checkpoint_manifest(bench.place, manifest.step), codec.dumps(manifest))
+
+
+def _files(bench, step: int) -> set[str]:
+    prefix = layout.checkpoint_manifest(bench.place, step).removesuffix("manifest.json")
+    return {item.key.rpartition("/")[2] for item in bench.store.list(prefix)}
+
+
+SPEAKING = {"generator.safetensors", "config.json", "state.json", "manifest.json"}
+WHOLE = {*state.FILES, "manifest.json"}
+
+
+def test_only_the_two_newest_steps_keep_what_a_resume_needs(bench) -> None:
+    for step in (10, 20, 30, 40):
+        _put(bench, _manifest(bench, step))
+    checkpoints.tidy(bench.store, bench.place, 2, None)
+    assert [_files(bench, step) for step in (10, 20, 30, 40)] == [SPEAKING, SPEAKING, WHOLE, WHOLE]
+
+
+def test_a_step_saved_for_resuming_goes_once_two_newer_ones_exist(bench) -> None:
+    for step, listed in ((10, True), (13, False), (20, True)):
+        _put(bench, _manifest(bench, step, listed=listed))
+    checkpoints.tidy(bench.store, bench.place, 2, None)
+    assert bench.steps() == [10, 13, 20]
+    _put(bench, _manifest(bench, 30))
+    checkpoints.tidy(bench.store, bench.place, 2, None)
+    assert bench.steps() == [10, 20, 30]
+    assert _files(bench, 13) == set()
+
+
+def test_keep_last_removes_older_steps_with_their_auditions(bench) -> None:
+    for step in (10, 20, 30, 40):
+        _put(bench, _manifest(bench, step))
+        bench.store.put(layout.audition(bench.place, step, "hello"), b"wav")
+    checkpoints.tidy(bench.store, bench.place, 2, keep_last=3)
+    assert bench.steps() == [20, 30, 40]
+    assert not bench.store.exists(layout.audition(bench.place, 10, "hello"))
+
+
+def test_what_an_earlier_attempt_did_not_finish_is_removed(bench) -> None:
+    orphan = layout.checkpoint_file(bench.place, 20, 1, state.GENERATOR)
+    ours = layout.checkpoint_file(bench.place, 20, 2, state.GENERATOR)
+    bench.store.put(orphan, b"half")
+    bench.store.put(ours, b"being written")
+    checkpoints.tidy(bench.store, bench.place, 2, None)
+    assert not bench.store.exists(orphan)
+    assert bench.store.exists(ours)
+
+
+def test_a_file_that_is_not_as_it_was_saved_is_named(bench) -> None:
+    manifest = _manifest(bench, 10)
+    _put(bench, manifest)
+    checkpoints.fetch(bench.store, manifest, bench.folder / "resume")
+    key = manifest.file(state.OPTIMISER).key
+    bench.store.put(key, b"changed")
+    with pytest.raises(BadData, match=key):
+        checkpoints.fetch(bench.store, manifest, bench.folder / "resume")
+
+
+def test_each_process_takes_the_next_number_and_the_older_one_learns_of_it(bench) -> None:
+    first = lease.take(bench.store, bench.place, "one")
+    assert (first.attempt, first.lost()) == (1, False)
+    second = lease.take(bench.store, bench.place, "two")
+    assert (second.attempt, second.lost(), first.lost()) == (2, False, True)
+
+
+def _publisher(bench, taken: lease.Lease) -> tuple[publish.Publisher, publish.Save, list[int]]:
+    order = bench.order()
+    told = telemetry.Telemetry(
+        store=bench.store,
+        place=bench.place,
+        progress=manifests.Progress(
+            attempt=taken.attempt, order_digest="0", updated_at="", stage="train", device="cpu", step=0, max_steps=4
+        ),
+    )
+    context = RunContext(
+        order=order,
+        order_digest=codec.digest(order),
+        attempt=taken.attempt,
+        store=bench.store,
+        work_dir=bench.folder / "work",
+        environment=None,  # type: ignore[arg-type]
+        threads=1,
+        device=torch.device("cpu"),
+        telemetry=told,
+        stopping=threading.Event(),
+    )
+    voice = config.preset("tiny", speakers=(config.Speaker(name="Mei", id=0),))
+    fresh = state.fresh(voice, order.training, torch.device("cpu"))
+    fresh.step = 2
+    facts = state.Facts(
+        step=2,
+        epoch=0,
+        batch=2,
+        seed=7,
+        learning_rate=2e-4,
+        started_at="",
+        threads=1,
+        device="cpu",
+        cpu="any",
+        torch_version="any",
+    )
+    committed: list[int] = []
+    made = publish.Publisher(context, taken, voice, "0", committed.append)
+    return made, publish.Save(snapshot=state.snapshot(fresh), facts=facts, listed=True), committed
+
+
+def test_a_checkpoint_is_whole_and_comes_back_as_it_was(bench) -> None:
+    publisher, save, committed = _publisher(bench, lease.take(bench.store, bench.place, "one"))
+    publisher.save(save)
+    publisher.close()
+    assert committed == [2]
+    checkpoints.fetch(bench.store, bench.manifest(2), bench.folder / "resume")
+    again = state.fresh(
+        config.from_json((bench.folder / "resume" / state.CONFIG).read_bytes()),
+        bench.order(seed=99).training,
+        torch.device("cpu"),
+    )
+    state.read(bench.folder / "resume", again)
+    for name, tensor in save.snapshot.generator.items():
+        assert again.generator.state_dict()[name].equal(tensor), name
+    assert (again.step, again.position.batch) == (2, 2)
+
+
+def test_a_process_that_was_overtaken_commits_nothing(bench) -> None:
+    publisher, save, committed = _publisher(bench, lease.take(bench.store, bench.place, "one"))
+    lease.take(bench.store, bench.place, "two")
+    publisher.save(save)
+    with pytest.raises(Stopped, match="newer attempt"):
+        publisher.close()
+    assert bench.steps() == [] and committed == []
+
+
+def test_weights_that_are_not_numbers_are_never_committed(bench) -> None:
+    publisher, save, _ = _publisher(bench, lease.take(bench.store, bench.place, "one"))
+    next(iter(save.snapshot.generator.values())).fill_(float("nan"))
+    publisher.save(save)
+    with pytest.raises(BadData, match="no longer numbers"):
+        publisher.close()
+    assert bench.steps() == []

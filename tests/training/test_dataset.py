@@ -1,0 +1,61 @@
+"""Which clips meet in which batch: every clip of every length, within bounds, the same whenever it is asked."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kelong_speech import config
+from kelong_trainer import dataset
+
+LENGTHS = st.lists(st.integers(min_value=170, max_value=2600), min_size=1, max_size=60)
+
+
+@settings(max_examples=50, deadline=None)
+@given(lengths=LENGTHS, epoch=st.integers(0, 5))
+def test_every_clip_is_in_exactly_one_batch_of_an_epoch(lengths: list[int], epoch: int) -> None:
+    batches = dataset.plan(lengths, 4000, 42, epoch)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+
+
+@settings(max_examples=50, deadline=None)
+@given(lengths=LENGTHS)
+def test_no_batch_pads_beyond_its_bound_unless_it_is_one_long_clip(lengths: list[int]) -> None:
+    for batch in dataset.plan(lengths, 2000, 1, 0):
+        assert len(batch) == 1 or max(lengths[index] for index in batch) * len(batch) <= 2000
+        assert len(batch) <= dataset.MOST_ITEMS
+
+
+def test_the_plan_is_a_function_of_seed_and_epoch() -> None:
+    lengths = [200 + 37 * index for index in range(40)]
+    assert dataset.plan(lengths, 3000, 7, 3) == dataset.plan(lengths, 3000, 7, 3)
+    assert dataset.plan(lengths, 3000, 7, 3) != dataset.plan(lengths, 3000, 7, 4)
+    assert dataset.plan(lengths, 3000, 7, 3) != dataset.plan(lengths, 3000, 8, 3)
+
+
+def _open(bench) -> dataset.Dataset:
+    corpus = bench.corpus()
+    voice = config.preset("tiny", speakers=(config.Speaker(name="Mei", id=0),))
+    return dataset.Dataset(corpus, voice, bench.store, bench.place, bench.folder / "work")
+
+
+def test_a_loader_that_starts_in_the_middle_goes_on_like_one_that_came_there(bench) -> None:
+    clips = _open(bench)
+    hop = config.AudioConfig().hop_samples
+    first = dataset.Loader(clips, 250, 5, dataset.Position(), hop)
+    whole = [first.next() for _ in range(7)]
+    first.close()
+    second = dataset.Loader(clips, 250, 5, whole[2].after, hop)
+    rest = [second.next() for _ in range(4)]
+    second.close()
+    for ours, theirs in zip(rest, whole[3:], strict=True):
+        assert ours.after == theirs.after
+        assert ours.batch.samples.equal(theirs.batch.samples)
+        assert ours.batch.text.phone_ids.equal(theirs.batch.text.phone_ids)
+
+
+def test_samples_and_spectrogram_of_a_clip_cover_the_same_frames(bench) -> None:
+    clips = _open(bench)
+    for index in range(len(clips)):
+        example = clips.fetch(index)
+        assert len(example.samples) == example.spectrogram.shape[1] * config.AudioConfig().hop_samples
+        assert example.spectrogram.shape[1] == clips.frame_counts[index]
