@@ -148,3 +148,17 @@ def test_prometheus_scrapes_annotated_pods(cluster: handle.Cluster, namespace: s
             return [series["value"][1] for series in found if series["metric"].get("pod") == "measured"]
 
         commands.wait_until(lambda: scraped() == ["1"], what="a scrape of the annotated pod", timeout_s=60)
+
+
+def test_a_killed_program_is_one_that_crashed(cluster: handle.Cluster, namespace: str) -> None:
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "crashing"},
+        "spec": pod_spec(cluster, "-m", "http.server", "8080"),
+    }
+    cluster.apply(pod, namespace=namespace)
+    cluster.kubectl("--namespace", namespace, "wait", "pod/crashing", "--for=condition=Ready", "--timeout=60s")
+    cluster.kill(namespace, "crashing", "http.server")
+    phase = "--for=jsonpath={.status.phase}=Failed" if cluster.spaces else "--for=delete"
+    assert cluster.kubectl("--namespace", namespace, "wait", "pod/crashing", phase, "--timeout=30s")
