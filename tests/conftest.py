@@ -45,7 +45,7 @@ def minio_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[apiserver.ApiServer]:
     """A real kube-apiserver without a node, with our CustomResourceDefinitions."""
-    with apiserver.running(tmp_path_factory.mktemp("apiserver"), users=("operator",)) as server:
+    with apiserver.running(tmp_path_factory.mktemp("apiserver"), users=("operator", "namespaced")) as server:
         crds = pathlib.Path(__file__).parent.parent / "crds"
         made = server.kubectl("apply", "-f", str(crds))
         assert made.returncode == 0, made.stderr

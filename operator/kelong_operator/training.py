@@ -113,7 +113,7 @@ def status_of(seen: ObservedVoice, settings: Settings, now: str) -> TrainingStat
     status = replace(
         status,
         start_time=known.start_time or rules.utc(progress.started_at),
-        device=progress.device,
+        device=progress.device or known.device,
         completion_time=completed_at if done else None,
     )
     if not _worth_writing(known, progress, settings.intervals.progress_seconds):
@@ -121,7 +121,7 @@ def status_of(seen: ObservedVoice, settings: Settings, now: str) -> TrainingStat
     return replace(
         status,
         stage=progress.stage,
-        current_step=progress.step if progress.started_at is not None else None,
+        current_step=progress.step if progress.started_at is not None else known.current_step,
         steps_per_second=f"{progress.steps_per_s:.3g}" if progress.steps_per_s is not None else None,
         estimated_remaining_seconds=round(progress.remaining_s) if progress.remaining_s is not None else None,
         last_progress_time=rules.utc(progress.updated_at),

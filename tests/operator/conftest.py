@@ -20,7 +20,7 @@ from kelong_contract import names, store
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 PATIENCE_S = 60.0
-CONFIGURATION = {
+CONFIGURATION: dict[str, Any] = {
     "store": {"endpoint": "http://store.invalid:9000", "bucket": "kelong", "secretName": "kelong-store"},
     "images": {"trainer": "trainer:test", "inference": "inference:test"},
     "presets": {
@@ -86,30 +86,41 @@ class Cluster:
 
 
 @pytest.fixture(scope="session")
-def permissions(api_server: apiserver.ApiServer) -> None:
-    """What the chart allows the operator, bound to the user it works as here."""
-    chart = [str(binaries.path("helm")), "template", "kelong", str(ROOT / "charts" / "kelong")]
-    values = ["--kube-version=1.34.4", "--set=minio.enabled=true", "--show-only=templates/rbac.yaml"]
+def permit(api_server: apiserver.ApiServer) -> Callable[..., None]:
+    """Binds what the chart, with these values, allows the operator to the user it works as here."""
     binaries.ensure({"helm"})
-    rendered = subprocess.run([*chart, *values], capture_output=True, text=True, check=True).stdout
-    for document in yaml.safe_load_all(rendered):
-        if document is None or document["kind"] == "ServiceAccount":
-            continue
-        if document["kind"].endswith("Binding"):
-            document["subjects"] = [{"kind": "User", "name": "operator", "apiGroup": "rbac.authorization.k8s.io"}]
-        document["metadata"].pop("namespace", None)
-        done = api_server.kubectl("apply", "-f", "-", given=json.dumps(document))
-        assert done.returncode == 0, done.stderr
+
+    def bind(user: str, *values: str) -> None:
+        chart = [str(binaries.path("helm")), "template", user, str(ROOT / "charts" / "kelong"), "--namespace=default"]
+        flags = ["--kube-version=1.34.4", "--set=minio.enabled=true", "--show-only=templates/rbac.yaml"]
+        rendered = subprocess.run([*chart, *flags, *values], capture_output=True, text=True, check=True).stdout
+        for document in yaml.safe_load_all(rendered):
+            if document is None or document["kind"] == "ServiceAccount":
+                continue
+            if document["kind"].endswith("Binding"):
+                document["subjects"] = [{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}]
+            done = api_server.kubectl("apply", "-f", "-", given=json.dumps(document))
+            assert done.returncode == 0, done.stderr
+
+    return bind
+
+
+@pytest.fixture(scope="session")
+def permissions(permit: Callable[..., None]) -> None:
+    """The permissions of an operator that watches all namespaces."""
+    permit("operator")
 
 
 @pytest.fixture
-def cluster(api_server: apiserver.ApiServer) -> Cluster:
+def cluster(api_server: apiserver.ApiServer) -> Iterator[Cluster]:
     """A fresh namespace, with Pod Security `restricted` enforced."""
     namespace = f"tests-{uuid.uuid4().hex[:8]}"
     made = Cluster(server=api_server, namespace="default")
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     made.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}})
-    return Cluster(server=api_server, namespace=namespace)
+    own = Cluster(server=api_server, namespace=namespace)
+    yield own
+    own.kubectl("delete", "voicemodels,synthesisjobs", "--all", "--timeout=20s")
 
 
 @pytest.fixture
@@ -144,32 +155,41 @@ class Operator:
 
 
 @pytest.fixture
-def operator(
-    cluster: Cluster, permissions: None, kept: store.FolderStore, tmp_path: pathlib.Path
-) -> Iterator[Operator]:
-    """The operator as its pod would run it, in all but the image. Its log must be free of faults of its own."""
-    configuration = tmp_path / "config.yaml"
-    configuration.write_text(yaml.safe_dump(CONFIGURATION | {"namespaces": []}))
-    health, metrics = apiserver.free_ports(2)
-    environment = {
-        "KUBECONFIG": str(cluster.server.kubeconfig("operator")),
-        "HOME": str(tmp_path),
-        "PATH": "/usr/bin:/bin",
-        names.ENV_STORE_URL: f"file://{kept.root}",
-        names.ENV_METRICS_PORT: str(metrics),
-        names.ENV_POD_NAMESPACE: "default",
-        names.ENV_POD_NAME: f"operator-{uuid.uuid4().hex[:6]}",
-    }
-    command = [sys.executable, "-m", "kelong_operator", f"--config={configuration}", f"--health-port={health}"]
-    running = Operator(command=command, environment=environment, log=tmp_path / "operator.log")
-    running.start()
-    try:
-        yield running
-    finally:
+def launch(cluster: Cluster, permissions: None, tmp_path: pathlib.Path) -> Iterator[Callable[..., Operator]]:
+    """Starts the operator as its pod would, in all but the image. Its log must be free of faults of its own."""
+    launched: list[Operator] = []
+
+    def start(changes: dict[str, Any], variables: dict[str, str], user: str = "operator") -> Operator:
+        configuration = tmp_path / "config.yaml"
+        store_of = CONFIGURATION["store"] | changes.get("store", {})
+        configuration.write_text(yaml.safe_dump(CONFIGURATION | changes | {"store": store_of}))
+        health, metrics = apiserver.free_ports(2)
+        environment = {
+            "KUBECONFIG": str(cluster.server.kubeconfig(user)),
+            "HOME": str(tmp_path),
+            "PATH": "/usr/bin:/bin",
+            names.ENV_METRICS_PORT: str(metrics),
+            names.ENV_POD_NAMESPACE: "default",
+            names.ENV_POD_NAME: f"operator-{uuid.uuid4().hex[:6]}",
+        }
+        command = [sys.executable, "-m", "kelong_operator", f"--config={configuration}", f"--health-port={health}"]
+        running = Operator(command=command, environment=environment | variables, log=tmp_path / "operator.log")
+        running.start()
+        launched.append(running)
+        return running
+
+    yield start
+    for running in launched:
         if running.process is not None and running.process.poll() is None:
             running.stop()
         log = running.log.read_text()
         assert not re.search(r"Traceback|a fault in the operator|Forbidden|forbidden", log), log[-6000:]
+
+
+@pytest.fixture
+def operator(launch: Callable[..., Operator], kept: store.FolderStore) -> Operator:
+    """The operator with its store in a folder."""
+    return launch({}, {names.ENV_STORE_URL: f"file://{kept.root}"})
 
 
 @pytest.fixture

@@ -1,0 +1,75 @@
+"""What the API server says about Jobs, pods and Deployments, as values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from kelong_operator import views
+
+OWNER = {"controller": True, "uid": "uid-1"}
+
+
+def pod(**status: Any) -> dict[str, Any]:
+    metadata = {"name": "p", "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {}}
+    return {"metadata": metadata, "spec": {"nodeName": "gpu-1"}, "status": status}
+
+
+def waiting(reason: str, message: str = "", **more: Any) -> dict[str, Any]:
+    return pod(containerStatuses=[{"state": {"waiting": {"reason": reason, "message": message}}} | more])
+
+
+def ended(code: int, **more: Any) -> dict[str, Any]:
+    return pod(phase="Failed", containerStatuses=[{"state": {"terminated": {"exitCode": code} | more}}])
+
+
+UNSCHEDULABLE = pod(
+    conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]
+)
+CRASHED = {"lastState": {"terminated": {"exitCode": 65, "reason": "Error", "message": "another SHA-256"}}}
+
+
+@pytest.mark.parametrize(
+    ("document", "reason", "part"),
+    [
+        (UNSCHEDULABLE, "Unschedulable", "0/1 nodes"),
+        (waiting("CreateContainerConfigError", 'secret "s" not found'), "SecretMissing", 'secret "s" not found'),
+        (waiting("CreateContainerConfigError", "runAsNonRoot"), "PodRefused", "runAsNonRoot"),
+        (waiting("ImagePullBackOff", "no such image"), "ImagePullFailed", "no such image"),
+        (waiting("CrashLoopBackOff", "", **CRASHED), "PodFailed", "another SHA-256"),
+        (ended(137, reason="OOMKilled"), "OutOfMemory", "exit code 137 (OOMKilled)"),
+        (ended(64, message="the driver is too old\n"), "PodFailed", "exit code 64 (Error): the driver is too old"),
+        (pod(phase="Failed", reason="Evicted", message="low on memory"), "PodFailed", "Evicted: low on memory"),
+    ],
+)
+def test_a_pods_trouble_is_named_in_its_own_words(document: dict[str, Any], reason: str, part: str) -> None:
+    trouble = views.pod_of(document).trouble
+    assert trouble is not None
+    assert trouble.reason == reason
+    assert part in trouble.message
+
+
+@pytest.mark.parametrize("document", [pod(), waiting("ContainerCreating"), waiting("PodInitializing"), ended(0)])
+def test_a_pod_on_its_way_has_no_trouble(document: dict[str, Any]) -> None:
+    assert views.pod_of(document).trouble is None
+
+
+def test_the_exit_code_of_a_server_that_crashed_is_known_while_it_waits() -> None:
+    assert views.pod_of(waiting("CrashLoopBackOff", "", **CRASHED)).exit_code == 65
+
+
+def job(status: dict[str, Any], **metadata: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "j", "uid": "u", "ownerReferences": [OWNER]} | metadata, "spec": {}, "status": status}
+
+
+def test_a_job_knows_for_which_exit_code_it_gave_up() -> None:
+    message = "Container trainer for pod ns/p failed with exit code 65 matching FailJob rule at index 0"
+    failed = {"type": "Failed", "status": "True", "reason": "PodFailurePolicy", "message": message}
+    view = views.job_of(job({"conditions": [failed]}), "uid-1")
+    assert (view.failed, view.finished, view.failure_exit_code, view.owned) == (True, True, 65, True)
+    assert not views.job_of(job({"conditions": [failed | {"status": "False"}]}), "uid-2").finished
+
+
+def test_a_terminating_pod_keeps_its_job_busy() -> None:
+    assert views.job_of(job({"active": 0, "terminating": 1}), "uid-1").busy_pods == 1
+    assert views.job_of(job({"active": 0, "terminating": None}), "uid-1").busy_pods == 0

@@ -1,0 +1,296 @@
+"""A VoiceModel's life at a real API server; the tests play the trainer, the controllers and the kubelet."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from typing import Any
+
+import pytest
+from kelong_contract import codec, layout, manifests, names, orders, store
+
+FAILED_JOB = {
+    "startTime": "2026-01-01T00:00:00Z",
+    "failed": 1,
+    "conditions": [
+        {
+            "type": kind,
+            "status": "True",
+            "reason": "PodFailurePolicy",
+            "message": "Container trainer for pod ns/p failed with exit code 65 matching FailJob rule at index 0",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+            "lastProbeTime": "2026-01-01T00:00:00Z",
+        }
+        for kind in ("FailureTarget", "Failed")
+    ],
+}
+
+
+class Trainer:
+    """Leaves in the store what a trainer leaves."""
+
+    def __init__(self, cluster: Any, kept: store.FolderStore) -> None:
+        self.cluster = cluster
+        self.kept = kept
+
+    def order(self, attempt: int = 1) -> orders.TrainingOrder:
+        found = self.cluster.get("configmap", f"khazix-train-{attempt}-order")
+        return codec.loads(orders.TrainingOrder, found["data"][names.ORDER_FILE].encode(), "order")
+
+    def says(self, step: int, **fields: Any) -> None:
+        order = self.order(fields.pop("job", 1))
+        progress = manifests.Progress(
+            attempt=1,
+            order_digest=codec.digest(order),
+            updated_at=f"2026-01-01T00:{step // 60 % 60:02d}:{step % 60:02d}+00:00",
+            device="cpu",
+            step=step,
+            max_steps=order.training.max_steps,
+            **({"stage": "train", "started_at": "2026-01-01T00:00:00+00:00"} | fields),
+        )
+        self.kept.put(layout.progress(order.voice.place()), codec.dumps(progress))
+
+    def saves(self, step: int, content: bytes = b"weights") -> None:
+        order = self.order()
+        place = order.voice.place()
+        key = layout.checkpoint_file(place, step, 1, "generator.safetensors")
+        self.kept.put(key, content)
+        file = manifests.StoredFile(
+            name="generator.safetensors", key=key, sha256=store.digest_bytes(content), size_bytes=len(content)
+        )
+        manifest = manifests.CheckpointManifest(
+            voice=order.voice,
+            step=step,
+            attempt=1,
+            created_at="2026-01-01T00:00:00+00:00",
+            order_digest=codec.digest(order),
+            corpus_digest="c",
+            preset="tiny",
+            speakers={"Khazix": 0},
+            listed=True,
+            files=(file,),
+        )
+        self.kept.put(layout.checkpoint_manifest(place, step), codec.dumps(manifest))
+
+
+@pytest.fixture
+def trainer(cluster: Any, kept: store.FolderStore) -> Trainer:
+    return Trainer(cluster, kept)
+
+
+def listed_steps(cluster: Any) -> list[int]:
+    return [item["step"] for item in cluster.get("voicemodel", "khazix").get("status", {}).get("checkpoints", [])]
+
+
+def servers_are_ready(cluster: Any) -> None:
+    """Play the Deployment controller: as many servers as wished for, all of the newest template."""
+    found = cluster.get("deployment", "khazix")
+    wished = found["spec"]["replicas"]
+    counts = dict.fromkeys(("replicas", "readyReplicas", "availableReplicas", "updatedReplicas"), wished)
+    cluster.set_status("deployment", "khazix", counts | {"observedGeneration": found["metadata"]["generation"]})
+
+
+def begin(cluster: Any, voice: dict[str, Any]) -> None:
+    cluster.apply(voice)
+    cluster.eventually(lambda: cluster.get("job", "khazix-train-1"), "the training Job")
+
+
+def test_the_training_pod_passes_pod_security_restricted(cluster: Any, operator: Any, voice: dict[str, Any]) -> None:
+    begin(cluster, voice)
+    job = cluster.get("job", "khazix-train-1")
+    template = job["spec"]["template"]
+    labels = {"metadata": {"name": "pod", "labels": template["metadata"]["labels"]}}
+    pod = {"apiVersion": "v1", "kind": "Pod", "spec": template["spec"]} | labels
+    assert "created" in cluster.kubectl("create", "--dry-run=server", "-f", "-", given=pod)
+    limits = template["spec"]["containers"][0]["resources"]["limits"]
+    assert limits[names.DEFAULT_GPU_RESOURCE] == "1"
+
+
+def test_from_apply_to_a_promoted_step_and_back(
+    cluster: Any, operator: Any, voice: dict[str, Any], trainer: Trainer
+) -> None:
+    begin(cluster, voice)
+    trainer.says(60)
+    trainer.saves(50)
+    trainer.saves(100, b"other weights")
+    cluster.eventually(lambda: listed_steps(cluster) == [50, 100], "both checkpoints in status")
+    refusal = cluster.server.kubectl(
+        f"--namespace={cluster.namespace}",
+        "patch",
+        "vmodel",
+        "khazix",
+        "--type=merge",
+        '-p={"spec":{"promotedStep":99}}',
+    )
+    assert "promotedStep must be the step of a checkpoint listed in status.checkpoints" in refusal.stderr
+    for step in (50, 100, 50):
+        cluster.kubectl("patch", "vmodel", "khazix", "--type=merge", f'-p={{"spec":{{"promotedStep":{step}}}}}')
+
+        def rolled_out(step: int = step) -> bool:
+            found = cluster.get("deployment", "khazix")
+            return found is not None and found["metadata"]["annotations"][names.ANNOTATION_STEP] == str(step)
+
+        cluster.eventually(rolled_out, f"a Deployment of step {step}")
+        servers_are_ready(cluster)
+
+        def promoted(step: int = step) -> bool:
+            return cluster.get("voicemodel", "khazix")["status"].get("promotedStep") == step
+
+        cluster.eventually(promoted, f"status.promotedStep {step}")
+    assert cluster.get("voicemodel", "khazix")["status"]["serving"]["previousStep"] == 100
+    assert cluster.get("service", "khazix")["spec"]["ports"][0]["port"] == names.PORT_SERVER
+    cluster.kubectl("scale", "voicemodel/khazix", "--replicas=2")
+    cluster.eventually(lambda: cluster.get("deployment", "khazix")["spec"]["replicas"] == 2, "two servers")
+    row = cluster.kubectl("get", "voicemodels").splitlines()[1].split()
+    assert row[:6] == ["khazix", "Serving", "60", "300", "50", "1"]
+    reasons = {event["reason"] for event in cluster.all("events")}
+    assert {"PromotionStarted", "Promoted"} <= reasons
+
+
+def test_an_operator_that_is_killed_in_between_loses_and_doubles_nothing(
+    cluster: Any, operator: Any, voice: dict[str, Any], trainer: Trainer
+) -> None:
+    begin(cluster, voice)
+    operator.kill()
+    trainer.says(60)
+    trainer.saves(50)
+    uid = cluster.get("job", "khazix-train-1")["metadata"]["uid"]
+    operator.start()
+    cluster.eventually(lambda: listed_steps(cluster) == [50], "the checkpoint in status")
+    cluster.kubectl("patch", "vmodel", "khazix", "--type=merge", '-p={"spec":{"promotedStep":50}}')
+    cluster.eventually(lambda: cluster.get("deployment", "khazix"), "the Deployment")
+    servers_are_ready(cluster)
+    cluster.eventually_says("voicemodel", "khazix", "Promoted", "Serving")
+    operator.kill()
+    operator.start()
+    time.sleep(5)
+    assert [job["metadata"]["uid"] for job in cluster.all("jobs")] == [uid]
+    assert len(cluster.all("deployments")) == 1
+    assert cluster.condition("voicemodel", "khazix", "Promoted")["reason"] == "Serving"
+
+
+def test_an_operator_with_nothing_to_do_writes_nothing(
+    cluster: Any, operator: Any, voice: dict[str, Any], trainer: Trainer
+) -> None:
+    begin(cluster, voice)
+    trainer.says(60)
+    trainer.saves(50)
+    cluster.eventually(lambda: listed_steps(cluster) == [50], "the checkpoint in status")
+    cluster.kubectl("patch", "vmodel", "khazix", "--type=merge", '-p={"spec":{"promotedStep":50}}')
+    cluster.eventually(lambda: cluster.get("deployment", "khazix"), "the Deployment")
+    servers_are_ready(cluster)
+    cluster.eventually_says("voicemodel", "khazix", "Promoted", "Serving")
+
+    def versions() -> list[str]:
+        kinds = ("voicemodels", "deployments", "services", "jobs", "configmaps")
+        return [item["metadata"]["resourceVersion"] for kind in kinds for item in cluster.all(kind)]
+
+    time.sleep(1)
+    before = versions()
+    time.sleep(4)
+    assert versions() == before
+
+
+def test_bad_data_is_told_and_not_tried_again_until_suspend_is_toggled(
+    cluster: Any, operator: Any, voice: dict[str, Any], trainer: Trainer
+) -> None:
+    begin(cluster, voice)
+    problem = manifests.Problem(reason="TooFewClips", message="no recording below recordings/x/khazix/ can be used")
+    trainer.says(0, stage="slice", started_at=None, problem=problem)
+    cluster.set_status("job", "khazix-train-1", FAILED_JOB)
+    said = cluster.eventually_says("voicemodel", "khazix", "DatasetReady", "TooFewClips")
+    assert said["message"] == problem.message
+    time.sleep(3)
+    assert [job["metadata"]["name"] for job in cluster.all("jobs")] == ["khazix-train-1"]
+    cluster.kubectl("patch", "vmodel", "khazix", "--type=merge", '-p={"spec":{"suspend":true}}')
+    cluster.eventually(lambda: cluster.all("jobs") == [], "the failed Job is removed")
+    cluster.kubectl("patch", "vmodel", "khazix", "--type=merge", '-p={"spec":{"suspend":false}}')
+    cluster.eventually(lambda: cluster.get("job", "khazix-train-2"), "the next attempt")
+    assert trainer.order(2).training.max_steps == 300
+
+
+def test_new_recordings_after_bad_data_start_the_next_attempt(
+    cluster: Any, operator: Any, voice: dict[str, Any], kept: store.FolderStore
+) -> None:
+    kept.put(f"recordings/{cluster.namespace}/khazix/a.wav", b"noise")
+    begin(cluster, voice)
+    cluster.set_status("job", "khazix-train-1", FAILED_JOB)
+    cluster.eventually_says("voicemodel", "khazix", "Ready", "DatasetInvalid")
+    kept.put(f"recordings/{cluster.namespace}/khazix/b.wav", b"speech")
+    cluster.eventually(lambda: cluster.get("job", "khazix-train-2"), "the next attempt")
+
+
+def test_a_changed_interval_replaces_the_job_with_its_own_order(
+    cluster: Any, operator: Any, voice: dict[str, Any], trainer: Trainer
+) -> None:
+    begin(cluster, voice)
+    cluster.set_status("job", "khazix-train-1", {"active": 1, "startTime": "2026-01-01T00:00:00Z"})
+    patch = '-p={"spec":{"training":{"checkpoint":{"intervalSteps":20}}}}'
+    cluster.kubectl("patch", "vmodel", "khazix", "--type=merge", patch)
+    cluster.eventually(lambda: cluster.get("job", "khazix-train-1")["spec"]["suspend"], "the Job is suspended")
+    time.sleep(1.5)
+    assert cluster.get("job", "khazix-train-2") is None  # the pod still saves
+    cluster.set_status("job", "khazix-train-1", {"active": 0})
+    cluster.eventually(lambda: cluster.get("job", "khazix-train-2"), "the next attempt")
+    assert cluster.get("job", "khazix-train-1") is None
+    assert trainer.order(2).training.interval_steps == 20
+
+
+def test_a_checkpoint_that_was_tampered_with_is_not_served(
+    cluster: Any, operator: Any, voice: dict[str, Any], trainer: Trainer, kept: store.FolderStore
+) -> None:
+    begin(cluster, voice)
+    trainer.saves(50)
+    trainer.saves(100)
+    cluster.eventually(lambda: listed_steps(cluster) == [50, 100], "the checkpoints in status")
+    trainer.saves(50, b"weights of somebody else")
+    place = trainer.order().voice.place()
+    kept.put(layout.checkpoint_file(place, 100, 1, "generator.safetensors"), b"short")
+    cluster.kubectl("patch", "vmodel", "khazix", "--type=merge", '-p={"spec":{"promotedStep":50}}')
+    said = cluster.eventually_says("voicemodel", "khazix", "Promoted", "ChecksumMismatch")
+    assert "manifest has changed since it was listed" in said["message"]
+    cluster.kubectl("patch", "vmodel", "khazix", "--type=merge", '-p={"spec":{"promotedStep":100}}')
+
+    def told() -> bool:
+        return (
+            "has 5 bytes in the store, expected 7" in cluster.condition("voicemodel", "khazix", "Promoted")["message"]
+        )
+
+    cluster.eventually(told, "the generator's size in the message")
+    assert cluster.get("deployment", "khazix") is None
+
+
+def test_a_voice_can_be_deleted_while_the_operator_is_away(cluster: Any, operator: Any, voice: dict[str, Any]) -> None:
+    begin(cluster, voice)
+    operator.kill()
+    found = cluster.get("voicemodel", "khazix")
+    assert "finalizers" not in found["metadata"]
+    job = cluster.get("job", "khazix-train-1")
+    (owner,) = job["metadata"]["ownerReferences"]
+    assert (owner["uid"], owner["controller"]) == (found["metadata"]["uid"], True)
+    cluster.kubectl("delete", "voicemodel", "khazix", "--timeout=10s")
+    assert cluster.get("voicemodel", "khazix") is None
+
+
+def test_health_and_metrics_answer(cluster: Any, operator: Any, voice: dict[str, Any]) -> None:
+    begin(cluster, voice)
+    cluster.eventually_says("voicemodel", "khazix", "Ready", "Pending")
+    port = operator.environment[names.ENV_METRICS_PORT]
+    health = operator.command[-1].removeprefix("--health-port=")
+    with urllib.request.urlopen(f"http://127.0.0.1:{health}/healthz", timeout=5) as answer:
+        assert answer.read() == b"ok\n"
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        text = answer.read().decode()
+    assert 'kelong_reconciles_total{kind="VoiceModel",result="success"}' in text
+    assert 'kelong_resources{kind="VoiceModel",reason="Pending"}' in text
+    assert 'kelong_api_writes_total{kind="Job",verb="create"} 1.0' in text
+
+
+def test_a_second_operator_waits_for_the_first(cluster: Any, operator: Any, voice: dict[str, Any]) -> None:
+    begin(cluster, voice)
+    lease = cluster.server.kubectl("--namespace=default", "get", "lease", "kelong-operator", "-o=json")
+    assert json.loads(lease.stdout)["spec"]["holderIdentity"] == operator.environment[names.ENV_POD_NAME]
+    assert operator.stop() == 0
+    lease = cluster.server.kubectl("--namespace=default", "get", "lease", "kelong-operator", "-o=json")
+    assert json.loads(lease.stdout)["spec"].get("holderIdentity", "") == ""
