@@ -107,6 +107,8 @@ def run(order: ServingOrder, environment: Environment, host: str, port: int) -> 
         raise BadOrder(
             conditions.BAD_ORDER, f"cannot listen on {host}:{port} ({error.strerror}); choose another --port"
         ) from None
+    # Connections inherit it. asyncio would leave it off here, and each answer would wait 40 ms for an acknowledgement.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with listening:
         address, bound = listening.getsockname()[:2]
         log.info("listening on http://%s:%d as %s", address, bound, order.model_name)
