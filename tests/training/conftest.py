@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -152,6 +153,13 @@ def new_bench(tmp_path: pathlib.Path) -> Iterator[Callable[[str], Bench]]:
         process.wait()
         if process.stderr is not None:
             process.stderr.close()
+
+
+@pytest.fixture
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -147,9 +147,12 @@ def _run(
         return
     if at.step == 0:
         context.store.put(layout.corpus(context.place), codec.dumps(corpus), "application/json")
-    publisher = publish.Publisher(context, lease, at.config, codec.digest(corpus), heard.add)
     saved = at.step
-    with _losses(context) as losses, _loader(context, corpus, at) as loader:
+    with (
+        _publisher(publish.Publisher(context, lease, at.config, codec.digest(corpus), heard.add)) as publisher,
+        _losses(context) as losses,
+        _loader(context, corpus, at) as loader,
+    ):
         for figures in _steps(context, training, loader):
             losses.add(manifests.LossLine(step=at.step, attempt=context.attempt, losses=figures.losses))
             publisher.check()
@@ -161,7 +164,6 @@ def _run(
                 saved = at.step
             if stopping or at.step == last:
                 break
-    publisher.close()
     if context.stopping.is_set() and saved == at.step:
         log.info("stopped after step %d; everything is saved", saved)
 
@@ -203,6 +205,17 @@ def _steps(context: RunContext, training: _Training, loader: dataset.Loader) -> 
 def _note(losses: dict[str, float], steps_per_s: float) -> str:
     shown = {"mel": "mel", "kl": "divergence", "durations": "durations", "judges": "discriminators"}
     return ", ".join(f"{name} {losses[key]:.2f}" for name, key in shown.items()) + f", {1 / steps_per_s:.2f} s/step"
+
+
+@contextlib.contextmanager
+def _publisher(publisher: publish.Publisher) -> Iterator[publish.Publisher]:
+    """Whatever ends training, what was handed over is written first: it may be the last good step."""
+    try:
+        yield publisher
+    except BaseException:
+        publisher.wait()
+        raise
+    publisher.close()
 
 
 @contextlib.contextmanager

@@ -62,10 +62,14 @@ class Publisher:
         if self._failure is not None:
             raise self._failure
 
-    def close(self) -> None:
-        """Wait until everything handed over is in the store; raises what stopped it."""
+    def wait(self) -> None:
+        """Wait until everything handed over is in the store or has failed."""
         self._waiting.put(None)
         self._thread.join()
+
+    def close(self) -> None:
+        """Wait until everything handed over is in the store; raises what stopped it."""
+        self.wait()
         self.check()
 
     def _run(self) -> None:
