@@ -30,6 +30,7 @@ class Lease:
         self._namespace = namespace
         self._holder = holder
         self._seconds = seconds
+        self._ended = threading.Event()
 
     def wait(self, stopping: threading.Event) -> bool:
         """Wait until the lease is ours; False if asked to stop before."""
@@ -50,6 +51,7 @@ class Lease:
 
     def release(self) -> None:
         """Let the next one begin at once. Failing at that costs only the lease's time."""
+        self._ended.set()
         try:
             document = self._cluster.get("Lease", self._namespace, NAME)
             if document["spec"].get("holderIdentity") == self._holder:
@@ -60,13 +62,12 @@ class Lease:
 
     def _renew(self, lost: Callable[[], None]) -> None:
         held_until = time.monotonic() + self._seconds
-        while True:
-            time.sleep(self._seconds / 3)
+        while not self._ended.wait(self._seconds / 3):
             holder = self._try()
             if holder == self._holder:
                 held_until = time.monotonic() + self._seconds
             elif holder or time.monotonic() > held_until:
-                log.error("the lease is %s's now", holder or "somebody else")
+                log.error("the lease is lost: %s", f"{holder} has it" if holder else "it could not be renewed in time")
                 lost()
                 return
 

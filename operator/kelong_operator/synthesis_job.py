@@ -9,7 +9,7 @@ from kelong_contract.conditions import Finding
 from kelong_contract.manifests import SynthesisManifest
 from kelong_contract.resources import FailedItemStatus, ItemCounts, Resolved, SynthesisJobStatus
 
-from kelong_operator import children, order_book, refusal
+from kelong_operator import children, order_book, refusal, views
 from kelong_operator.plan import Action, Create, Plan, Suspend
 from kelong_operator.settings import Settings
 from kelong_operator.views import JobView, ObservedSynthesis, StoreAway, SynthesisInStore
@@ -97,11 +97,7 @@ def _begin(
 
 def _outcome(seen: ObservedSynthesis, job: JobView, record: SynthesisManifest | None) -> tuple[Finding, ...]:
     """What the Job, its pod and its record amount to."""
-    pod = max(
-        (pod for pod in seen.pods if pod.job == job.name),
-        key=lambda item: (not item.ended and not item.deleting, item.created, item.name),
-        default=None,
-    )
+    pod = views.latest_pod(seen.pods, job.name)
     if record is not None and record.finished:
         return (_verdict(record),)
     if job.failed:

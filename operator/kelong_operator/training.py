@@ -16,7 +16,7 @@ from kelong_contract.resources import (
     TrainingStatus,
 )
 
-from kelong_operator import children, order_book, rules
+from kelong_operator import children, order_book, rules, views
 from kelong_operator.plan import Action, Create, Delete, Lane, Suspend
 from kelong_operator.settings import Settings
 from kelong_operator.views import JobView, ObservedVoice, PodView, StoreAway, Trouble, VoiceInStore
@@ -71,7 +71,7 @@ def locate(seen: ObservedVoice) -> _Where:
     stored = seen.store if isinstance(seen.store, VoiceInStore) else VoiceInStore()
     return _Where(
         job=job,
-        pod=_latest_pod(seen.pods, job.name) if job is not None else None,
+        pod=views.latest_pod(seen.pods, job.name) if job is not None else None,
         progress=stored.progress,
         report=stored.report,
         max_steps=seen.spec.training.max_steps,
@@ -340,12 +340,6 @@ def _remove(seen: ObservedVoice, job: JobView) -> tuple[Action, ...]:
         Delete(kind="Job", name=job.name, uid=job.uid),
         Delete(kind="ConfigMap", name=children.order_name(job.name)),
     )
-
-
-def _latest_pod(pods: tuple[PodView, ...], job: str) -> PodView | None:
-    """The pod that counts: one that may still work before one that has ended, the newest of those."""
-    mine = [pod for pod in pods if pod.job == job]
-    return max(mine, key=lambda pod: (not pod.ended and not pod.deleting, pod.created, pod.name), default=None)
 
 
 def _worth_writing(known: TrainingStatus, progress: Progress, least_s: float) -> bool:

@@ -200,6 +200,12 @@ def is_owned(document: Document, uid: str) -> bool:
     return any(owner.get("controller") and owner.get("uid") == uid for owner in owners)
 
 
+def latest_pod(pods: tuple[PodView, ...], job: str) -> PodView | None:
+    """The pod of a Job that counts: one that may still work before one that has ended, the newest of those."""
+    mine = [pod for pod in pods if pod.job == job]
+    return max(mine, key=lambda pod: (not pod.ended and not pod.deleting, pod.created, pod.name), default=None)
+
+
 def job_of(document: Document, uid: str) -> JobView:
     """A Job from the API server's JSON."""
     metadata, status = document["metadata"], document.get("status", {})

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 from kelong_contract import conditions, layout
-from kelong_contract.conditions import Finding
+from kelong_contract.conditions import Event, Finding
 from kelong_contract.resources import CheckpointStatus, VoiceModelStatus
 
 from kelong_operator import order_book, refusal, rules, serving, training
@@ -31,9 +31,16 @@ def decide(seen: ObservedVoice, settings: Settings, now: str) -> Plan[VoiceModel
     return Plan(
         status=status,
         actions=tuple(action for lane in lanes for action in lane.actions),
-        events=conditions.events(seen.status.conditions, status.conditions),
+        events=(*_saved(seen.status, status), *conditions.events(seen.status.conditions, status.conditions)),
         again_in_s=again_in_s,
     )
+
+
+def _saved(before: VoiceModelStatus, after: VoiceModelStatus) -> tuple[Event, ...]:
+    """One event for all checkpoints that are new."""
+    if after.latest_step is None or after.latest_step <= (before.latest_step or 0):
+        return ()
+    return (Event(kind="Normal", reason="CheckpointSaved", message=f"step {after.latest_step} can be promoted"),)
 
 
 def _status(seen: ObservedVoice, lanes: tuple[Lane, Lane], settings: Settings, now: str) -> VoiceModelStatus:

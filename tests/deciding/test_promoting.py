@@ -208,3 +208,11 @@ def test_a_step_shows_where_its_auditions_are(world: Any) -> None:
     heard, other = world.decide().status.checkpoints
     assert heard.audition_prefix == "voices/ns/khazix/uid-1/auditions/500/"
     assert other.audition_prefix is None
+
+
+def test_new_checkpoints_are_told_once(world: Any, look: Any) -> None:
+    world.trains(700, 500, 600)
+    assert "CheckpointSaved" in look.told(world.settle())
+    assert world.settle().events == ()
+    world.trains(800, 500, 600, 800)
+    assert look.told(world.settle()) == ["CheckpointSaved"]
