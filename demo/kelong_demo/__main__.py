@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import soundfile
-from kelong_contract import names, orders, store
+from kelong_contract import manifests, names, orders, store
 
 from kelong_demo import assets, material, recordings, serving, settings, training
 
@@ -110,6 +110,7 @@ def tell_what_was_made(
         f"A voice was trained and spoke, in {(time.monotonic() - started) / 60:.1f} minutes:",
         f"  recordings   {heard.duration_s:.0f} s in {heard.recordings} files; {heard.kept_s:.0f} s became "
         f"{heard.clips} clips, labelled by Whisper",
+        *left_out(heard),
         f"  voice        step {promoted.number} of the 'tiny' preset, from scratch",
         f"  it said      {asked.text}",
         f"  into         {wav_file} ({sound.duration:.1f} s at {sound.samplerate} Hz)",
@@ -119,6 +120,13 @@ def tell_what_was_made(
         f"'make demo STEPS={asked.steps * 10}' goes on from here, 'make demo RECORDINGS=folder' takes your own voice.",
     )
     print("\n".join(lines), flush=True)
+
+
+def left_out(heard: manifests.CorpusReport) -> list[str]:
+    """The seconds that were not used, by reason, and the files that could not be used at all."""
+    seconds = ", ".join(f"{dropped.duration_s:.0f} s {dropped.reason}" for dropped in heard.dropped)
+    lines = [f"  left out     {seconds}"] if seconds else []
+    return lines + [f"    {Path(refused.recording).name}: {refused.message}" for refused in heard.rejected_recordings]
 
 
 def wait_at(server: serving.Server) -> None:

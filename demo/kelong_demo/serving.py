@@ -57,6 +57,7 @@ def order(trained: orders.TrainingOrder, promoted: training.Step) -> orders.Serv
         step=promoted.number,
         manifest_sha256=promoted.manifest_sha256,
         sources=trained.model.sources,
+        drain_s=0.0,  # nothing routes requests here that would have to hear of the end first
     )
 
 

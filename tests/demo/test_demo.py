@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from kelong_contract import manifests
+from kelong_demo import __main__ as door
 
 STEPS = 6
 TEXT = "今天天气很好。"
@@ -61,6 +63,29 @@ def test_it_says_in_plain_words_what_it_made_and_where(
     assert re.search(r"\d+ s became [1-9]\d* clips", finished.stdout)
     made = Path(re.search(r"all else +(\S+)", finished.stdout)[1])
     assert (made / "corpus" / "corpus.json").exists()
+
+
+def test_recordings_that_could_not_be_used_are_named() -> None:
+    unusable = manifests.Rejection(
+        recording="recordings/demo/x/notes.txt", start_s=0, end_s=0, reason="Undecodable", message="it is no sound file"
+    )
+    report = manifests.CorpusReport(
+        digest="",
+        clips=1,
+        recordings=2,
+        duration_s=12,
+        kept_s=10,
+        speakers=(),
+        dropped=(
+            manifests.Dropped(reason="Silence", count=3, duration_s=2),
+            manifests.Dropped(reason="Undecodable", count=1, duration_s=0),
+        ),
+        rejected_recordings=(unusable,),
+    )
+    assert door.left_out(report) == [
+        "  left out     2 s Silence, 0 s Undecodable",
+        "    notes.txt: it is no sound file",
+    ]
 
 
 def test_every_checkpoint_was_published_with_its_auditions(
