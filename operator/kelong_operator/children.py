@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kelong_contract import codec, names, orders
-from kelong_contract.resources import Placement, Resources, SynthesisJobSpec, VoiceModelSpec
+from kelong_contract.resources import Placement, Resources, SynthesisJobSpec, VoiceModelSpec, VolumeSource
 
 from kelong_operator import order_book, quantity
 from kelong_operator.settings import Program, Settings
@@ -95,11 +95,9 @@ def build_training_job(
     volumes, mounts = _order_volume(name)
     s3, claim = spec.dataset.source.s3, spec.dataset.source.persistent_volume_claim
     if claim is not None:
-        volumes.append(
-            {"name": "recordings", "persistentVolumeClaim": {"claimName": claim.claim_name, "readOnly": True}}
-        )
-        mount = {"name": "recordings", "mountPath": names.DATASET_MOUNT, "readOnly": True}
-        mounts.append(mount | ({"subPath": claim.sub_path} if claim.sub_path else {}))
+        volume, mount = _recordings_volume(claim)
+        volumes.append(volume)
+        mounts.append(mount)
     source_secret = s3.secret_name if s3 is not None else None
     container = _container(
         name=names.COMPONENT_TRAINER,
@@ -365,6 +363,12 @@ def _container(
 def _order_volume(job: str) -> tuple[list[Body], list[Body]]:
     volume = {"name": "order", "configMap": {"name": order_name(job)}}
     return [volume], [{"name": "order", "mountPath": names.ORDER_MOUNT, "readOnly": True}]
+
+
+def _recordings_volume(claim: VolumeSource) -> tuple[Body, Body]:
+    volume = {"name": "recordings", "persistentVolumeClaim": {"claimName": claim.claim_name, "readOnly": True}}
+    mount = {"name": "recordings", "mountPath": names.DATASET_MOUNT, "readOnly": True}
+    return volume, mount | ({"subPath": claim.sub_path} if claim.sub_path else {})
 
 
 def _environment(settings: Settings, source_secret: str | None) -> list[Body]:
