@@ -32,7 +32,7 @@ _SIZES = {
     "zh-clap": DiscriminatorConfig(),
     "small": DiscriminatorConfig(),
     "tiny": DiscriminatorConfig(
-        scale_channels=(8, 16, 32, 64, 64, 64), scale_groups=(1, 4, 4, 4, 4, 1), period_channels=(8, 16, 32, 64, 64)
+        scale_channels=(4, 8, 16, 32, 64, 64), scale_groups=(1, 1, 2, 4, 4, 1), period_channels=(4, 8, 16, 32, 64)
     ),
 }
 
