@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 import uvicorn
+from kelong_cluster import host
 from kelong_inference import app
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -35,7 +36,8 @@ def address(service: app.Service) -> Iterator[str]:
 
 @pytest.fixture
 def browser(tmp_path: pathlib.Path) -> Iterator[webdriver.Chrome]:
-    assert CHROMIUM.exists() and DRIVER.exists(), "this test needs chromium and chromium-driver: install both packages"
+    if not (CHROMIUM.exists() and DRIVER.exists()):
+        host.install(["chromium", "chromium-driver"])
     options = webdriver.ChromeOptions()
     options.binary_location = str(CHROMIUM)
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1200,900"):

@@ -45,11 +45,11 @@ seccompProfile: {type: RuntimeDefault}
 {{/* What the operator may do where VoiceModels live. It reads no Secret, runs nothing in a pod and deletes no data. */}}
 {{- define "kelong.rules" -}}
 - {apiGroups: [kelong.dev], resources: [voicemodels, synthesisjobs], verbs: [get, list, watch]}
-- {apiGroups: [kelong.dev], resources: [voicemodels/status, synthesisjobs/status], verbs: [get, patch, update]}
+- {apiGroups: [kelong.dev], resources: [voicemodels/status, synthesisjobs/status], verbs: [patch]}
 - {apiGroups: [batch], resources: [jobs], verbs: [get, list, watch, create, patch, delete]}
 - {apiGroups: [apps], resources: [deployments], verbs: [get, list, watch, create, patch]}
-- {apiGroups: [""], resources: [services], verbs: [get, list, watch, create, patch]}
+- {apiGroups: [""], resources: [services], verbs: [get, create, patch]}
 - {apiGroups: [""], resources: [configmaps], verbs: [get, create, delete]}
 - {apiGroups: [""], resources: [pods], verbs: [get, list, watch]}
-- {apiGroups: ["", events.k8s.io], resources: [events], verbs: [create, patch]}
+- {apiGroups: [""], resources: [events], verbs: [create]}
 {{- end }}
