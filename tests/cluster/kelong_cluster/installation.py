@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kelong_cluster import cache
+from kelong_cluster import cache, commands
 from kelong_cluster.handle import Cluster
 from kelong_contract import store
 
@@ -62,12 +62,23 @@ def open_store(cluster: Cluster) -> Iterator[store.BucketStore]:
     secret = cluster.get("--namespace", NAMESPACE, "secret", SECRET)
     keys = {name: base64.b64decode(value).decode() for name, value in secret["data"].items()}
     with cluster.forward(NAMESPACE, f"service/{RELEASE}-minio", 9000) as address:
-        yield store.open_bucket(
+        opened = store.open_bucket(
             endpoint=f"http://{address}",
             bucket=BUCKET,
             access_key=keys["accessKey"],
             secret_key=keys["secretKey"],
         )
+        commands.wait_until(lambda: _answers(opened), what="the operator's making of the bucket", timeout_s=60)
+        yield opened
+
+
+def _answers(opened: store.Store) -> bool:
+    """Whether the bucket is there: the operator makes that of the try-out MinIO shortly after its start."""
+    try:
+        list(opened.list("models/"))
+    except store.StoreError:
+        return False
+    return True
 
 
 def upload(opened: store.Store, folder: Path, prefix: str) -> None:
