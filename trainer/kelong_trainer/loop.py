@@ -26,7 +26,7 @@ from kelong_trainer.lease import Lease
 log = logging.getLogger(__name__)
 
 # Padded frames of a batch where the order names none: what fits 24 GB of GPU memory, and two CPU cores' patience.
-BATCH_FRAMES = {"zh-clap": 8000, "small": 8000, "tiny": 4000}
+BATCH_FRAMES = {"zh-clap": 8000, "small": 8000, "tiny": 3000}
 SPEED_OVER_STEPS = 20
 
 
@@ -156,26 +156,30 @@ def _run(
         for figures in _steps(context, training, loader):
             losses.add(manifests.LossLine(step=at.step, attempt=context.attempt, losses=figures.losses))
             publisher.check()
-            listed = at.step % order.interval_steps == 0 or at.step == last
-            stopping = context.stopping.is_set()
-            if listed or (stopping and not lease.lost()):
-                facts = _facts(context, at.step, at.position, training.started_at)
-                publisher.save(publish.Save(snapshot=state.snapshot(at), facts=facts, listed=listed))
+            if at.step % order.interval_steps == 0 or at.step == last:
+                publisher.save(_save(context, training, listed=True))
                 saved = at.step
-            if stopping or at.step == last:
-                break
+        if at.step > saved and not lease.lost():  # asked to stop between two intervals: no step is lost
+            publisher.save(_save(context, training, listed=False))
+            saved = at.step
     if context.stopping.is_set() and saved == at.step:
         log.info("stopped after step %d; everything is saved", saved)
 
 
+def _save(context: RunContext, training: _Training, *, listed: bool) -> publish.Save:
+    at = training.state
+    facts = _facts(context, at.step, at.position, training.started_at)
+    return publish.Save(snapshot=state.snapshot(at), facts=facts, listed=listed)
+
+
 def _steps(context: RunContext, training: _Training, loader: dataset.Loader) -> Iterator[telemetry.StepFigures]:
-    """Train step after step, and tell telemetry of each."""
+    """Train step after step until the last or until asked to stop, and tell telemetry of each."""
     at, order = training.state, context.order.training
     settings = step.StepSettings(seed=order.seed, precision=order.precision, profile=order.profile)
     finished: collections.deque[float] = collections.deque([time.monotonic()], maxlen=SPEED_OVER_STEPS + 1)
     bar = telemetry.Bar("train", order.max_steps, " steps", done=at.step)
     with contextlib.closing(bar):
-        while not (context.stopping.is_set() and at.step > training.resumed_from):
+        while at.step < order.max_steps and not context.stopping.is_set():
             loaded = loader.next()
             rate = state.learning_rate(order.learning_rate, at.position.epoch)
             try:
