@@ -44,6 +44,8 @@ class Listener:
     def __exit__(self, *_: object) -> None:
         self._ending.set()
         self._thread.join()
+        for connection in self._idle:
+            connection.close()
 
     def _run(self) -> None:
         calls: list[threading.Thread] = []
@@ -66,6 +68,7 @@ class Listener:
             answer = connection.getresponse()
             length = len(answer.read())
         except (OSError, http.client.HTTPException) as error:
+            connection.close()
             self._note(f"{type(error).__name__}: {error}", None)
             return
         self._note(None if answer.status == 200 and length > 44 else f"HTTP {answer.status}", answer)
