@@ -80,7 +80,18 @@ def test_training_that_diverges_stops_with_its_reason_and_keeps_what_was_good(be
 
     problem = bench.progress().problem
     assert problem is not None and problem.reason == "NaNLoss" and "learningRate" in problem.message
+    assert "; step 1 is the last good one." in problem.message
     assert bench.steps() == [1]
+
+
+def test_training_that_diverges_before_its_first_checkpoint_says_that_none_was_saved(bench, run_here) -> None:
+    order = bench.order(max_steps=50, interval_steps=50, learning_rate=1e18)
+
+    assert run_here(codec.dumps(order).decode()) == names.EXIT_BAD_DATA
+
+    problem = bench.progress().problem
+    assert problem is not None and "; no step has been saved yet." in problem.message
+    assert bench.steps() == []
 
 
 def test_a_changed_checkpoint_is_not_resumed_from(bench, run_here) -> None:

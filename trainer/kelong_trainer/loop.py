@@ -36,7 +36,10 @@ def train(context: RunContext, corpus: manifests.Corpus, lease: Lease) -> None:
     training = _resume(context, corpus) or _begin(context, corpus)
     with auditions.running(context) as heard:
         heard.catch_up()
-        _run(context, corpus, lease, training, heard)
+        try:
+            _run(context, corpus, lease, training, heard)
+        except step.Diverged as error:
+            raise _diverged(context, training.state.step + 1, error) from error
         context.check_stopping()
         heard.finish()
 
@@ -172,8 +175,22 @@ def _save(context: RunContext, training: _Training, *, listed: bool) -> publish.
     return publish.Save(snapshot=state.snapshot(at), facts=facts, listed=listed)
 
 
+def _diverged(context: RunContext, at_step: int, error: step.Diverged) -> BadData:
+    """What to tell of a step that gave no numbers; everything handed over to the publisher is in the store by now."""
+    saved = checkpoints.steps(context.store, context.place)
+    kept = f"step {saved[-1]} is the last good one" if saved else "no step has been saved yet"
+    return BadData(
+        conditions.NAN_LOSS,
+        f"training diverged at step {at_step}: {error}; {kept}. Lower training.learningRate "
+        f"(now {context.order.training.learning_rate:g}) or use precision FP32",
+    )
+
+
 def _steps(context: RunContext, training: _Training, loader: dataset.Loader) -> Iterator[telemetry.StepFigures]:
-    """Train step after step until the last or until asked to stop, and tell telemetry of each."""
+    """Train step after step until the last or until asked to stop, and tell telemetry of each.
+
+    Raises step.Diverged.
+    """
     at, order = training.state, context.order.training
     settings = step.StepSettings(seed=order.seed, precision=order.precision, profile=order.profile)
     finished: collections.deque[float] = collections.deque([time.monotonic()], maxlen=SPEED_OVER_STEPS + 1)
@@ -182,14 +199,7 @@ def _steps(context: RunContext, training: _Training, loader: dataset.Loader) -> 
         while at.step < order.max_steps and not context.stopping.is_set():
             loaded = loader.next()
             rate = state.learning_rate(order.learning_rate, at.position.epoch)
-            try:
-                result = step.run(at, loaded.batch, rate, settings)
-            except step.Diverged as error:
-                raise BadData(
-                    conditions.NAN_LOSS,
-                    f"training diverged at step {at.step + 1}: {error}; the last saved step is good. Lower "
-                    f"training.learningRate (now {order.learning_rate:g}) or use precision FP32",
-                ) from error
+            result = step.run(at, loaded.batch, rate, settings)
             at.position = loaded.after
             finished.append(time.monotonic())
             steps_per_s = (len(finished) - 1) / (finished[-1] - finished[0])
