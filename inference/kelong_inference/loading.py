@@ -105,7 +105,7 @@ def _voice(
     try:
         encoder = _text_encoder(order, manifest, kept, work_dir, chosen)
         return Voice.load(kept, manifest, work_dir / WEIGHTS_FOLDER, text_encoder=encoder, device=chosen)
-    except (features.ModelSourceUnavailable, sources.ModelSourceUnavailable) as error:
+    except sources.ModelSourceUnavailable as error:
         raise BadData(conditions.MODEL_SOURCE_UNAVAILABLE, str(error)) from None
     except (voice.DigestMismatch, store.NoSuchObject) as error:
         raise BadData(conditions.CHECKSUM_MISMATCH, f"step {manifest.step} is not served: {error}") from None
@@ -128,7 +128,7 @@ def _text_encoder(
     address = order.sources.text_encoder
     if address is None:
         reason = "the order names none, and this voice was trained with one"
-        raise features.ModelSourceUnavailable("text encoder", "model.sources.textEncoder", reason)
+        raise features.unavailable("text encoder", "model.sources.textEncoder", reason)
     folder = sources.resolve(address, order.voice.namespace, kept, work_dir / MODELS_FOLDER)
     if folder is None:
         return None  # Voice.load says what is missing

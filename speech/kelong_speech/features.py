@@ -28,15 +28,13 @@ CLAP_RULE = "one clip at a time, numpy seeded with the first 32 bits of the SHA-
 _numpy_state = threading.Lock()
 
 
-class ModelSourceUnavailable(sources.ModelSourceUnavailable):
-    """A model that the configuration needs cannot be used; the message names it and the reason."""
-
-    def __init__(self, what: str, where: object, reason: str) -> None:
-        super().__init__(str(where), f"the {what} there cannot be used, {reason}")
-
-
 class TextTooLong(ValueError):
     """A text has more characters than the text encoder has positions for."""
+
+
+def unavailable(what: str, where: object, reason: str) -> sources.ModelSourceUnavailable:
+    """The error of a source whose model is there and cannot be used; its message names both and the reason."""
+    return sources.ModelSourceUnavailable(str(where), f"the {what} there cannot be used, {reason}")
 
 
 class TextEncoder:
@@ -56,7 +54,7 @@ class TextEncoder:
         layers = model.config.num_hidden_layers
         if not -(layers + 1) <= hidden_state <= layers:
             reason = f"it has {layers + 1} hidden states, number {hidden_state} was asked for"
-            raise ModelSourceUnavailable("text encoder", folder, reason)
+            raise unavailable("text encoder", folder, reason)
         return cls(model.to(device or torch.device("cpu")), _load_tokenizer(folder, "text encoder"), hidden_state)
 
     @property
@@ -109,7 +107,7 @@ class StyleEncoder:
             extractor: Any = transformers.AutoFeatureExtractor
             extractor = extractor.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
-            raise ModelSourceUnavailable("style encoder", folder, _first_line(error)) from error
+            raise unavailable("style encoder", folder, _first_line(error)) from error
         return cls(model.to(device or torch.device("cpu")), extractor, _load_tokenizer(folder, "style encoder"))
 
     @property
@@ -148,17 +146,17 @@ def _unit(vector: Tensor) -> Tensor:
 def _load_model(folder: pathlib.Path, what: str, **options: bool) -> Any:
     """A model whose every tensor comes from the folder: transformers itself would draw missing ones at random."""
     if not (folder / "config.json").is_file():
-        raise ModelSourceUnavailable(what, folder, "there is no config.json in it")
+        raise unavailable(what, folder, "there is no config.json in it")
     try:
         model, report = transformers.AutoModel.from_pretrained(
             folder, local_files_only=True, weights_only=True, output_loading_info=True, dtype=torch.float32, **options
         )
     except (OSError, ValueError, RuntimeError) as error:
-        raise ModelSourceUnavailable(what, folder, _first_line(error)) from error
+        raise unavailable(what, folder, _first_line(error)) from error
     missing = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
     if missing:
         shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        raise ModelSourceUnavailable(what, folder, f"its weights lack {shown}")
+        raise unavailable(what, folder, f"its weights lack {shown}")
     return model
 
 
@@ -166,10 +164,10 @@ def _load_tokenizer(folder: pathlib.Path, what: str) -> Any:
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
-        raise ModelSourceUnavailable(what, folder, _first_line(error)) from error
+        raise unavailable(what, folder, _first_line(error)) from error
     # Without a vocabulary file transformers makes one of the special tokens alone: every character would be unknown.
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
-        raise ModelSourceUnavailable(what, folder, "there is no vocabulary in it")
+        raise unavailable(what, folder, "there is no vocabulary in it")
     return tokenizer
 
 

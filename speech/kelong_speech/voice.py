@@ -71,14 +71,14 @@ class Voice:
     ) -> Voice:
         """A voice around a generator, which it takes over: frozen, in eval mode, on its device.
 
-        Raises `features.ModelSourceUnavailable` when the generator was trained with a text encoder and none of that
+        Raises `sources.ModelSourceUnavailable` when the generator was trained with a text encoder and none of that
         width is given.
         """
         wanted = generator.config.model.text_feature_channels
         found = text_encoder.channels if text_encoder else None
         if wanted is not None and wanted != found:
             reason = f"this voice was trained with features of {wanted} values, the encoder given has {found or 'none'}"
-            raise features.ModelSourceUnavailable("text encoder", "model.sources.textEncoder", reason)
+            raise features.unavailable("text encoder", "model.sources.textEncoder", reason)
         return cls(generator, text_encoder if wanted is not None else None, device or torch.device("cpu"))
 
     @classmethod
@@ -93,7 +93,7 @@ class Voice:
     ) -> Voice:
         """The voice of a published step. Files are kept in `cache_dir` by digest and checked at every load.
 
-        Raises `DigestMismatch`, `checkpoint.UnusableCheckpoint`, `features.ModelSourceUnavailable` or a StoreError.
+        Raises `DigestMismatch`, `checkpoint.UnusableCheckpoint`, `sources.ModelSourceUnavailable` or a StoreError.
         """
         settings = fetch(store, manifest.file(checkpoint.CONFIG_FILE), cache_dir)
         weights = fetch(store, manifest.file(checkpoint.GENERATOR_FILE), cache_dir)

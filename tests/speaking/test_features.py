@@ -8,7 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 import transformers
-from kelong_speech import audio, features
+from kelong_speech import audio, features, sources
 
 
 def test_every_phoneme_gets_the_features_of_its_character(text_encoder_folder):
@@ -64,7 +64,7 @@ def test_weights_without_pickle_and_with_both_load_alike(text_encoder_folder, tm
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(features.ModelSourceUnavailable, match=r"nowhere' is not available: the text encoder there"):
+    with pytest.raises(sources.ModelSourceUnavailable, match=r"nowhere' is not available: the text encoder there"):
         features.TextEncoder.load(tmp_path / "nowhere")
 
 
@@ -74,7 +74,7 @@ def test_missing_weights_are_named_and_never_drawn(text_encoder_folder, tmp_path
     tensors = safetensors.torch.load_file(weights)
     del tensors["encoder.layer.1.intermediate.dense.weight"]
     safetensors.torch.save_file(tensors, weights, metadata={"format": "pt"})
-    with pytest.raises(features.ModelSourceUnavailable, match=r"its weights lack encoder\.layer\.1\.intermediate"):
+    with pytest.raises(sources.ModelSourceUnavailable, match=r"its weights lack encoder\.layer\.1\.intermediate"):
         features.TextEncoder.load(tmp_path / "holed")
 
 
@@ -82,12 +82,12 @@ def test_a_folder_without_a_vocabulary_is_refused(text_encoder_folder, tmp_path)
     shutil.copytree(text_encoder_folder, tmp_path / "mute")
     for name in ("vocab.txt", "tokenizer.json", "tokenizer_config.json"):
         (tmp_path / "mute" / name).unlink(missing_ok=True)
-    with pytest.raises(features.ModelSourceUnavailable, match="there is no vocabulary in it"):
+    with pytest.raises(sources.ModelSourceUnavailable, match="there is no vocabulary in it"):
         features.TextEncoder.load(tmp_path / "mute")
 
 
 def test_a_hidden_state_that_does_not_exist_is_refused(text_encoder_folder):
-    with pytest.raises(features.ModelSourceUnavailable, match="it has 5 hidden states, number -9 was asked for"):
+    with pytest.raises(sources.ModelSourceUnavailable, match="it has 5 hidden states, number -9 was asked for"):
         features.TextEncoder.load(text_encoder_folder, hidden_state=-9)
 
 
@@ -118,7 +118,7 @@ def test_a_style_encoder_without_its_extractor_is_refused(clap_folder, tmp_path)
     shutil.copytree(clap_folder, tmp_path / "deaf")
     for name in ("preprocessor_config.json", "processor_config.json"):
         (tmp_path / "deaf" / name).unlink(missing_ok=True)
-    with pytest.raises(features.ModelSourceUnavailable, match="style encoder"):
+    with pytest.raises(sources.ModelSourceUnavailable, match="style encoder"):
         features.StyleEncoder.load(tmp_path / "deaf")
 
 
@@ -126,5 +126,5 @@ def test_a_folder_of_another_kind_is_refused(text_encoder_folder, tmp_path):
     shutil.copytree(text_encoder_folder, tmp_path / "odd")
     settings = tmp_path / "odd" / "config.json"
     settings.write_text(json.dumps(json.loads(settings.read_text()) | {"model_type": "no-such-kind"}))
-    with pytest.raises(features.ModelSourceUnavailable, match="text encoder"):
+    with pytest.raises(sources.ModelSourceUnavailable, match="text encoder"):
         features.TextEncoder.load(tmp_path / "odd")

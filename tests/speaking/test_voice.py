@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from kelong_speech import checkpoint, config, features, synthesiser, voice
+from kelong_speech import checkpoint, config, features, sources, synthesiser, voice
 from kelong_speech.text import frontend
 
 STYLE = voice.Style(speaker="小明", seed=11)
@@ -121,9 +121,9 @@ def test_a_voice_with_a_text_encoder_asks_for_one_of_its_width(make_generator, t
     encoder = features.TextEncoder.load(text_encoder_folder)
     generator = make_generator(text_feature_channels=24)
     assert voice.Voice.from_parts(generator, text_encoder=encoder).say_text(HELLO, STYLE).duration_s > 0
-    with pytest.raises(features.ModelSourceUnavailable, match="features of 24 values, the encoder given has none"):
+    with pytest.raises(sources.ModelSourceUnavailable, match="features of 24 values, the encoder given has none"):
         voice.Voice.from_parts(make_generator(text_feature_channels=24))
-    with pytest.raises(features.ModelSourceUnavailable, match="features of 32 values, the encoder given has 24"):
+    with pytest.raises(sources.ModelSourceUnavailable, match="features of 32 values, the encoder given has 24"):
         voice.Voice.from_parts(make_generator(text_feature_channels=32), text_encoder=encoder)
 
 

@@ -85,7 +85,7 @@ class _Maker:
                 return lambda clip: _text(text_encoder, clip)
             style_encoder = features.StyleEncoder.load(folder, device=context.device)
             return lambda clip: _style(style_encoder, context, clip)
-        except (sources.ModelSourceUnavailable, features.ModelSourceUnavailable) as error:
+        except sources.ModelSourceUnavailable as error:
             field = f"model.sources.{_FIELDS[self._wanted.kind]}"
             raise BadOrder("ModelSourceUnavailable", f"{field} '{address}': {error}") from None
 
