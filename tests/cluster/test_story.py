@@ -195,7 +195,8 @@ def test_prometheus_scrapes_all_three_programs(told: story.Story) -> None:
     with told.prometheus() as ask:
         step = told.wait(lambda: ask(f'kelong_training_step{{voice="{NAME}"}}'), "the step in Prometheus", 120)
         losses = told.wait(lambda: ask(f'kelong_training_loss{{voice="{NAME}"}}'), "losses in Prometheus", 60)
-        served = told.wait(lambda: ask(f'kelong_serving_step{{model="{NAME}"}}'), "servers in Prometheus", 60)
+        told.wait(lambda: len(ask(f'kelong_serving_step{{model="{NAME}"}}')) == 2, "both servers in Prometheus", 60)
+        served = ask(f'kelong_serving_step{{model="{NAME}"}}')
         reconciles = told.wait(lambda: ask("sum(kelong_reconciles_total)"), "the operator in Prometheus", 60)
         before, shown, after = told.step(NAME), ask(f'kelong_training_step{{voice="{NAME}"}}')[0], told.step_soon(NAME)
     assert step and all(math.isfinite(value) for value in losses) and len(losses) >= 4
