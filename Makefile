@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 PROGRAMS := contract speech operator trainer inference demo
 RUN := .venv/bin
 
-.PHONY: help demo test check format cluster cluster-down images chart lock bench clean
+.PHONY: help demo test check format cluster cluster-down images chart lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

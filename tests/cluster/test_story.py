@@ -36,8 +36,7 @@ def told(cluster: handle.Cluster, tmp_path_factory: pytest.TempPathFactory) -> I
     recordings.make(folder / "recordings", folder / "truth.json", settings, voice)
     (folder / "recordings" / "broken.wav").write_bytes(b"RIFF this is not audio")
     whisper.assemble(folder / "whisper-base")
-    installation.install(cluster, ("default", "second"))
-    with installation.open_store(cluster) as opened:
+    with installation.installed(cluster, ("default", "second")), installation.open_store(cluster) as opened:
         for namespace in ("default", "second"):
             installation.upload(opened, folder / "recordings", layout.recordings(namespace, NAME))
         installation.upload(opened, folder / "whisper-base", layout.model_source("default", "whisper-base"))
@@ -147,7 +146,7 @@ def test_kubectl_scale_makes_two_ready_servers(told: story.Story) -> None:
 def test_promotion_and_rollback_fail_no_request_even_without_the_operator(told: story.Story) -> None:
     request = {"model": NAME, "voice": "Khazix", "input": "你好。", "response_format": "wav", "seed": 1}
     with (
-        told.cluster.forward("default", f"service/{NAME}", 8080) as address,
+        told.cluster.balanced("default", NAME, 8080) as address,
         listener.Listener(address, request, per_s=5) as tally,
     ):
         told.promote(NAME, MAX_STEPS)

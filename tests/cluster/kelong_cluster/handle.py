@@ -66,6 +66,19 @@ class Cluster:
         with forwarding.to(lambda: spaces.connect((host_address, port), timeout_s=30)) as address:
             yield address
 
+    @contextlib.contextmanager
+    def balanced(self, namespace: str, service: str, port: int) -> Iterator[str]:
+        """Yield an address (`127.0.0.1:PORT`, perhaps with a path) whose calls spread over a service's ready pods.
+
+        On another cluster they go through the API server's service proxy, which chooses a pod for each.
+        """
+        if self.spaces is not None:
+            with self.forward(namespace, f"service/{service}", port) as address:
+                yield address
+            return
+        with prometheus.api_server(self.kubectl_argv) as address:
+            yield f"{address}/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy"
+
     def kill(self, namespace: str, pod: str, program: str) -> None:
         """End a pod's Python program without warning: SIGKILL on the built-in node, a forced deletion elsewhere."""
         if self.spaces is None:

@@ -18,6 +18,7 @@ RELEASE = "kelong"
 NAMESPACE = "kelong-system"
 BUCKET = "kelong"
 SECRET = "kelong-store"
+CRDS = ("voicemodels.kelong.dev", "synthesisjobs.kelong.dev")
 SMALL: Mapping[str, Any] = {
     "training": {
         "gpuCount": 1,
@@ -37,8 +38,10 @@ SMALL: Mapping[str, Any] = {
 
 
 def install(cluster: Cluster, namespaces: tuple[str, ...] = ("default",)) -> None:
-    """Install or upgrade Kelong, for VoiceModels in the given namespaces; all of them under Pod Security restricted."""
+    """Install or upgrade Kelong, for VoiceModels in the given namespaces; new ones are under Pod Security restricted."""
     for namespace in {NAMESPACE, *namespaces}:
+        if cluster.spaces is None and _exists(cluster, "namespace", namespace):
+            continue  # somebody else's, not ours to label
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}})
     values = {
@@ -54,6 +57,34 @@ def install(cluster: Cluster, namespaces: tuple[str, ...] = ("default",)) -> Non
         chart = cache.repository() / "charts" / "kelong"
         where = ("--namespace", NAMESPACE, "--values", file.name)
         cluster.helm("upgrade", "--install", RELEASE, str(chart), *where, "--wait", "--timeout", "5m")
+
+
+@contextlib.contextmanager
+def installed(cluster: Cluster, namespaces: tuple[str, ...]) -> Iterator[None]:
+    """Install for the length of the block. On a named cluster everything goes afterwards; the built-in node goes whole.
+
+    A named cluster that has Kelong's CRDs already is refused: taking them away would take somebody's voices.
+    """
+    if cluster.spaces is not None:
+        install(cluster, namespaces)
+        yield
+        return
+    if any(_exists(cluster, "crd", name) for name in CRDS):
+        raise commands.ClusterError("this cluster has Kelong's CRDs: the tests need one without Kelong")
+    created = [name for name in (NAMESPACE, *namespaces) if not _exists(cluster, "namespace", name)]
+    try:
+        install(cluster, namespaces)
+        yield
+    finally:
+        cluster.kubectl("delete", "voicemodels,synthesisjobs", "--all", "--all-namespaces", check=False)
+        cluster.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--wait", check=False)
+        cluster.kubectl("delete", "crds", *CRDS, "--ignore-not-found", check=False)
+        for name in created:
+            cluster.kubectl("delete", "namespace", name, "--ignore-not-found", check=False)
+
+
+def _exists(cluster: Cluster, kind: str, name: str) -> bool:
+    return bool(cluster.kubectl("get", kind, name, "--ignore-not-found", "-o", "name").stdout.strip())
 
 
 @contextlib.contextmanager

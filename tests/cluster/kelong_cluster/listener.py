@@ -29,7 +29,8 @@ class Listener:
 
     def __init__(self, address: str, request: dict[str, Any], per_s: float) -> None:
         self.tally = Tally()
-        self._address = address
+        self._address, _, path = address.partition("/")
+        self._path = f"/{path}/v1/audio/speech" if path else "/v1/audio/speech"
         self._body = json.dumps(request).encode()
         self._period_s = 1 / per_s
         self._ending = threading.Event()
@@ -64,7 +65,7 @@ class Listener:
         connection = connection or http.client.HTTPConnection(self._address, timeout=TIMEOUT_S)
         headers = {"Content-Type": "application/json"} | ({} if keep_alive else {"Connection": "close"})
         try:
-            connection.request("POST", "/v1/audio/speech", self._body, headers)
+            connection.request("POST", self._path, self._body, headers)
             answer = connection.getresponse()
             length = len(answer.read())
         except (OSError, http.client.HTTPException) as error:

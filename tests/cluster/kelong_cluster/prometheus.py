@@ -31,7 +31,7 @@ def running(kubectl_argv: Sequence[str], enter: Sequence[str], folder: Path) -> 
     home = folder / "prometheus"
     home.mkdir(parents=True, exist_ok=True)
     with (
-        _proxy(kubectl_argv) as proxy,
+        api_server(kubectl_argv) as proxy,
         _targets(kubectl_argv, proxy, home / "targets.json") as targets,
         (home / "log").open("wb") as log,
     ):
@@ -98,7 +98,7 @@ def _targets(kubectl_argv: Sequence[str], proxy: str, file: Path) -> Iterator[Pa
 
 
 @contextlib.contextmanager
-def _proxy(kubectl_argv: Sequence[str]) -> Iterator[str]:
+def api_server(kubectl_argv: Sequence[str]) -> Iterator[str]:
     """The API server without credentials, on a local port of the network where kubectl runs."""
     argv = [*host.ending_with_caller(), *kubectl_argv, "proxy", "--port=0"]
     process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
