@@ -14,6 +14,7 @@ from kelong_contract.resources import CheckpointStatus, ConfigMapInput, Synthesi
 
 from kelong_operator import order_book, training, views
 from kelong_operator.cluster import Cluster, Document
+from kelong_operator.settings import Settings
 from kelong_operator.views import (
     Checkpoint,
     ObservedSynthesis,
@@ -33,9 +34,10 @@ _MOST_KEPT = 4096
 class Observer:
     """Reads the cluster and the store. Manifests never change under an etag, so each is fetched once and kept."""
 
-    def __init__(self, cluster: Cluster, kept: store.Store) -> None:
+    def __init__(self, cluster: Cluster, kept: store.Store, settings: Settings) -> None:
         self._cluster = cluster
         self._store = kept
+        self._settings = settings
         self._manifests: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -59,13 +61,10 @@ class Observer:
             deployment=views.deployment_of(deployment, owner.uid) if deployment is not None else None,
             service_is_anothers=service is not None and not views.is_owned(service, owner.uid),
         )
-        prefix = order_book.own_recordings(owner.namespace, spec.dataset.source)
-        if prefix is None or isinstance(seen.store, StoreAway) or not training.wants_listing(seen):
+        if isinstance(seen.store, StoreAway) or not training.wants_listing(seen):
             return seen
-        found = seen.store
-        listed = self._reading(
-            lambda: dataclasses.replace(found, listing_digest=store.digest_listing(self._store.list(prefix)))
-        )
+        found, prefixes = seen.store, order_book.watched_prefixes(owner, spec, self._settings)
+        listed = self._reading(lambda: dataclasses.replace(found, listing_digest=self._listing_digest(prefixes)))
         return dataclasses.replace(seen, store=listed)
 
     def synthesis(self, document: Document) -> ObservedSynthesis:
@@ -146,6 +145,11 @@ class Observer:
             while len(self._manifests) > _MOST_KEPT:
                 self._manifests.popitem(last=False)
         return data
+
+    def _listing_digest(self, prefixes: tuple[str, ...]) -> str | None:
+        if not prefixes:
+            return None
+        return store.digest_listing(item for prefix in prefixes for item in self._store.list(prefix))
 
     def _optional(self, kind: type[T], key: str) -> T | None:
         """A document of the store, None if it is not there. One that cannot be read counts as a fault of the store."""

@@ -105,6 +105,21 @@ def own_recordings(namespace: str, source: Source) -> str | None:
     return layout.recordings(namespace, source.s3.prefix)
 
 
+def watched_prefixes(owner: Owner, spec: VoiceModelSpec, settings: Settings) -> tuple[str, ...]:
+    """The key prefixes that a training order reads of the installation's store: recordings and models.
+
+    What is elsewhere (a volume, a store with keys of its own, the hub, a folder of the image) cannot be looked at.
+    """
+    recordings = own_recordings(owner.namespace, spec.dataset.source)
+    addresses = vars(_sources(spec, settings)).values()
+    models = {
+        layout.model_source(owner.namespace, address.removeprefix("store:"))
+        for address in addresses
+        if address is not None and address.startswith("store:")
+    }
+    return (*(() if recordings is None else (recordings,)), *sorted(models))
+
+
 def training_gpus(spec: VoiceModelSpec, settings: Settings) -> int:
     """How many GPUs the trainer gets."""
     return _gpus(spec.training.placement.gpu, settings.presets[spec.model.preset].training.gpu_count)

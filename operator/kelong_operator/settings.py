@@ -93,8 +93,8 @@ class Intervals:
     """How often the operator looks, in seconds.
 
     `training_seconds`: at a voice in training (its store, its pods). `progress_seconds`: the least time between two
-    writes of numbers that move all the time. `resync_seconds`: at everything else, also at the recordings after bad
-    data.
+    writes of numbers that move all the time. `resync_seconds`: at everything else, also at the recordings and models
+    after bad data or a bad order.
     `retry_seconds`: at what waits for something missing (a store, a step, a voice).
     """
 

@@ -23,6 +23,11 @@ from kelong_operator.views import JobView, ObservedVoice, PodView, StoreAway, Tr
 
 _REPLACING_LOOK_S = 2.0  # until a Job that is being deleted is gone; its watch event usually comes first
 
+_UNWATCHED = (
+    " (the operator cannot see these recordings change, they are not in the installation's store: "
+    "set spec.suspend to true and back to try again)"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Where:
@@ -79,7 +84,7 @@ def locate(seen: ObservedVoice) -> _Where:
 
 
 def wants_listing(seen: ObservedVoice) -> bool:
-    """Whether the digest of the recordings matters now: before a Job is made, and after bad data or a bad order."""
+    """Whether the digest of what the order names matters now: before a Job is made, after bad data or a bad order."""
     where = locate(seen)
     if is_done(seen, where):
         return False
@@ -190,7 +195,7 @@ def _wanted(seen: ObservedVoice, where: _Where, settings: Settings) -> Lane:
         return _next_attempt(seen, where, settings)
     if job.finished:
         if not _try_again(seen, where, job):
-            found = _failure(where, job)
+            found = _failure(seen, where, job)
             return Lane(findings=_findings(seen, where, found), again_in_s=settings.intervals.resync_seconds)
         found = _replacing(f"the Job {job.name} has ended and the next attempt follows")
         return Lane(findings=_findings(seen, where, found), actions=_remove(seen, job), again_in_s=_REPLACING_LOOK_S)
@@ -257,13 +262,16 @@ def _refused(where: _Where) -> bool:
     return where.job is not None and where.job.failure_exit_code in (names.EXIT_BAD_ORDER, names.EXIT_BAD_DATA)
 
 
-def _failure(where: _Where, job: JobView) -> Finding:
+def _failure(seen: ObservedVoice, where: _Where, job: JobView) -> Finding:
     """Trained, of a Job that failed for good."""
     trouble, problem = where.pod.trouble if where.pod is not None else None, where.problem
     if _refused(where):
         fallback = conditions.BAD_ORDER if job.failure_exit_code == names.EXIT_BAD_ORDER else conditions.BAD_DATA
         reason = problem.reason if problem is not None else fallback
         told = problem.message if problem is not None else _told(trouble, job)
+        elsewhere = order_book.own_recordings(seen.owner.namespace, seen.spec.dataset.source) is None
+        if elsewhere and job.failure_exit_code == names.EXIT_BAD_DATA:
+            told += _UNWATCHED
     else:
         reason = job.failure_reason or conditions.POD_FAILED
         told = f"{job.failure_message}; {_told(trouble, job)}" if trouble is not None else job.failure_message

@@ -131,7 +131,7 @@ class VoiceInStore:
     """One voice's part of the store. `broken` maps a step whose checkpoint cannot be used to the reason.
 
     `checkpoints` are those that can be promoted, `saved_step` the newest that training can resume from.
-    `listing_digest` is that of the recordings, where it was asked for and can be had.
+    `listing_digest` is that of the recordings and models which the order names, where asked for and in the store.
     """
 
     progress: Progress | None = None

@@ -45,6 +45,7 @@ class Built:
     deployment: dict[str, Any]
     service: dict[str, Any]
     batch: dict[str, Any]
+    watched: tuple[str, ...]
 
     @property
     def pods(self) -> dict[str, dict[str, Any]]:
@@ -88,6 +89,7 @@ def build() -> Callable[..., Built]:
             deployment=children.build_deployment(owner, spec, serving, chosen),
             service=children.build_service(owner),
             batch=children.build_batch_job(asker, synthesis, spec, said, chosen),
+            watched=order_book.watched_prefixes(owner, spec, chosen),
         )
 
     return all_of

@@ -8,7 +8,9 @@ from kelong_contract import codec, names, orders
 
 Build = Callable[..., Any]
 COMPONENTS = [names.COMPONENT_TRAINER, names.COMPONENT_SERVER, names.COMPONENT_BATCH]
+OWN = {"type": "S3", "s3": {"prefix": "khazix/"}}
 OWN_BUCKET = {"prefix": "a/", "endpoint": "https://s3.example.com", "bucket": "mine", "secretName": "my-keys"}
+ELSEWHERE = {"type": "S3", "s3": OWN_BUCKET}
 
 
 def placed(**placement: Any) -> dict[str, Any]:
@@ -210,3 +212,21 @@ def test_test_clusters_may_let_pods_with_a_gpu_work_without_cuda(build: Build) -
     built = build(configuration={"allowCpuOnGpuNodes": True})
     order = codec.loads(orders.TrainingOrder, built.order["data"][names.ORDER_FILE].encode(), "order")
     assert order.device == orders.Device(gpus=1, allow_cpu=True)
+
+
+@pytest.mark.parametrize(
+    ("source", "sources", "expected"),
+    [
+        (OWN, {}, ("recordings/ns/khazix/", "models/whisper/")),
+        (OWN, {"recogniser": "hub:org/name@v1"}, ("recordings/ns/khazix/",)),
+        (OWN, {"textEncoder": "store:./mine"}, ("recordings/ns/khazix/", "models/ns/mine/", "models/whisper/")),
+        (OWN, {"style": "store:whisper"}, ("recordings/ns/khazix/", "models/whisper/")),
+        (ELSEWHERE, {}, ("models/whisper/",)),
+        (ELSEWHERE, {"recogniser": "path:/models/whisper"}, ()),
+    ],
+)
+def test_what_an_order_reads_of_our_store_is_watched(
+    build: Build, source: dict[str, Any], sources: dict[str, str], expected: tuple[str, ...]
+) -> None:
+    changes = {"dataset": {"source": source}, "model": {"preset": "tiny", "sources": sources}}
+    assert build(changes).watched == expected

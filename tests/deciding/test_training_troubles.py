@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from kelong_contract import manifests
+from kelong_contract import manifests, resources
 from kelong_operator import plan, views
 
 TROUBLES = [
@@ -88,6 +88,31 @@ def test_after_bad_data_the_next_attempt_comes_with_new_recordings(world: Any, l
     assert world.condition("DatasetReady")[0] == "Unknown"
     world.jobs = ()
     assert look.created(world.settle(), "Job")[0]["metadata"]["name"] == "khazix-train-2"
+
+
+def test_after_a_bad_order_the_next_attempt_comes_with_what_it_lacked(world: Any) -> None:
+    world.jobs = (failed(world, 64),)
+    assert world.settle().actions == ()
+    world.stored(listing_digest="listing-2")
+    assert is_removed(world.settle())
+
+
+@pytest.mark.parametrize("elsewhere", ["claim", "bucket"])
+def test_recordings_that_cannot_be_watched_are_said_to_need_a_word(world: Any, elsewhere: str) -> None:
+    problem = manifests.Problem(reason="TooFewClips", message="no recording can be used")
+    claim = resources.VolumeSource(claim_name="recordings")
+    bucket = resources.S3Source(prefix="a/", endpoint="https://s3.example.com", bucket="mine", secret_name="keys")
+    source = (
+        resources.Source(type="PersistentVolumeClaim", persistent_volume_claim=claim)
+        if elsewhere == "claim"
+        else resources.Source(type="S3", s3=bucket)
+    )
+    world.edit(dataset=resources.Dataset(source=source))
+    world.jobs = (failed(world, 65),)
+    world.stored(progress=world.progress(0, stage="slice", started_at=None, problem=problem), listing_digest=None)
+    assert world.decide().actions == ()
+    assert world.message("DatasetReady").startswith(problem.message)
+    assert "set spec.suspend to true and back" in world.message("DatasetReady")
 
 
 def test_after_bad_data_the_next_attempt_comes_with_a_changed_spec(world: Any) -> None:

@@ -221,6 +221,21 @@ def test_new_recordings_after_bad_data_start_the_next_attempt(
     cluster.eventually(lambda: cluster.get("job", "khazix-train-2"), "the next attempt")
 
 
+def test_a_model_that_is_uploaded_after_it_was_missed_starts_the_next_attempt(
+    cluster: Any, operator: Any, voice: dict[str, Any], kept: store.FolderStore
+) -> None:
+    kept.put(f"recordings/{cluster.namespace}/khazix/a.wav", b"speech")
+    begin(cluster, voice)
+    text = json.dumps(FAILED_JOB).replace("exit code 65", "exit code 64")
+    cluster.set_status("job", "khazix-train-1", json.loads(text))
+    cluster.eventually_says("voicemodel", "khazix", "Ready", "TrainingFailed")
+    kept.put("models/another/model.bin", b"not named by the order")
+    time.sleep(3)
+    assert cluster.get("job", "khazix-train-2") is None
+    kept.put("models/whisper-base/model.bin", b"weights")
+    cluster.eventually(lambda: cluster.get("job", "khazix-train-2"), "the next attempt")
+
+
 def test_a_changed_interval_replaces_the_job_with_its_own_order(
     cluster: Any, operator: Any, voice: dict[str, Any], trainer: Trainer
 ) -> None:
