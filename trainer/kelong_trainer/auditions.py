@@ -141,7 +141,7 @@ class Auditions:
         message = f"the process that speaks auditions ended with exit status {status} every time"
         report = manifests.AuditionReport(
             step=step,
-            attempt=codec.loads(manifests.CheckpointManifest, data, key).attempt,
+            attempt=checkpoints.manifest(context.store, context.place, step).attempt,
             manifest_sha256=stores.digest_bytes(data),
             auditions=(),
             failures=tuple(

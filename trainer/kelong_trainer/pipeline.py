@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from kelong_contract import codec, layout, manifests
 
-from kelong_trainer import recordings
+from kelong_trainer import documents, recordings
 from kelong_trainer.context import BadData, RunContext
 from kelong_trainer.stages import features, ingest, phonemes, slice, transcribe
 
@@ -31,7 +31,8 @@ def prepare(context: RunContext) -> manifests.Corpus:
     """
     frozen_key = layout.corpus(context.place)
     if context.store.exists(frozen_key):
-        corpus = codec.loads(manifests.Corpus, context.store.get(frozen_key), "corpus.json")
+        remedy = "restore it: the voice's steps were trained on it"
+        corpus = documents.parse(manifests.Corpus, context.store.get(frozen_key), frozen_key, remedy)
         for name in STAGES:
             context.telemetry.cached_stage(name)
     else:
@@ -77,7 +78,7 @@ def _stage(
     key = layout.stage(context.place, name, codec.digest({"stage": name, "version": version, "facts": facts}))
     if context.store.exists(key):
         context.telemetry.cached_stage(name)
-        return codec.loads(manifests.Corpus, context.store.get(key), f"the result of the stage {name}")
+        return documents.parse(manifests.Corpus, context.store.get(key), key, documents.REMAKE)
     corpus = work()
     context.store.put(key, codec.dumps(corpus), "application/json")
     return corpus
@@ -88,7 +89,7 @@ def _speaker_ids(context: RunContext) -> dict[str, int]:
     key = layout.corpus_report(context.place)
     known: dict[str, int] = {}
     if context.store.exists(key):
-        before = codec.loads(manifests.CorpusReport, context.store.get(key), "the corpus report")
+        before = documents.parse(manifests.CorpusReport, context.store.get(key), key, documents.REMAKE)
         known = {speaker.name: speaker.id for speaker in before.speakers}
     names = [speaker.name for speaker in context.order.speakers]
     ids = {name: known[name] for name in names if name in known}

@@ -16,7 +16,7 @@ import soundfile
 from kelong_contract import codec, layout, manifests
 from kelong_contract import store as stores
 
-from kelong_trainer import cutting, decoding, labels, recordings
+from kelong_trainer import cutting, decoding, documents, labels, recordings
 from kelong_trainer.context import BadData, RunContext
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def _cut(
     digest = codec.digest({"version": VERSION, "recording": recording, "transcript": transcript, **facts(context)})
     key = layout.stage(context.place, "cuts", digest)
     if context.store.exists(key):
-        return codec.loads(Cut, context.store.get(key), f"the cuts of {recording.key}")
+        return documents.parse(Cut, context.store.get(key), key, documents.REMAKE)
     path = source.mono(recording)
     minutes = soundfile.blocks(path, blocksize=60 * RATE_HZ, dtype="float32")  # whole 10 ms frames each
     levels = np.concatenate([cutting.level_frames(minute) for minute in minutes])

@@ -20,7 +20,7 @@ import soxr
 from kelong_contract import codec, layout, manifests
 from kelong_speech import sources
 
-from kelong_trainer import decoding, recogniser, recordings, telemetry
+from kelong_trainer import decoding, documents, recogniser, recordings, telemetry
 from kelong_trainer.context import BadOrder, RunContext
 
 log = logging.getLogger(__name__)
@@ -117,7 +117,7 @@ class _Stage:
         key = self._key("transcripts", recording)
         store = self._context.store
         if store.exists(key):
-            kept = codec.loads(Heard, store.get(key), f"the transcript of {recording.key}")
+            kept = documents.parse(Heard, store.get(key), key, documents.REMAKE)
             advance(recording.duration_s)
             return dataclasses.replace(kept, transcript=dataclasses.replace(kept.transcript, key=recording.key))
         heard = self._listen(recording, advance)
@@ -148,7 +148,7 @@ class _Stage:
         key = self._key("windows", recording, start_s=window.start_s, samples=len(window.samples), first=is_first)
         store = self._context.store
         if store.exists(key):
-            return codec.loads(Heard, store.get(key), f"a part of the transcript of {recording.key}")
+            return documents.parse(Heard, store.get(key), key, documents.REMAKE)
         model = self._model()
         speech = [_moved(stretch, window.start_s) for stretch in window.speech]
         language = model.language(window.samples) if is_first else None
