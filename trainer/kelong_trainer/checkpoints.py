@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from kelong_contract import conditions, layout, manifests
+from kelong_contract import codec, conditions, layout, manifests
 from kelong_contract import store as stores
 
 from kelong_trainer import documents, state
