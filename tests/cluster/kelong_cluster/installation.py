@@ -38,7 +38,7 @@ SMALL: Mapping[str, Any] = {
 
 
 def install(cluster: Cluster, namespaces: tuple[str, ...] = ("default",)) -> None:
-    """Install or upgrade Kelong, for VoiceModels in the given namespaces; new ones are under Pod Security restricted."""
+    """Install or upgrade Kelong for VoiceModels in some namespaces; those it makes enforce Pod Security restricted."""
     for namespace in {NAMESPACE, *namespaces}:
         if cluster.spaces is None and _exists(cluster, "namespace", namespace):
             continue  # somebody else's, not ours to label
