@@ -11,6 +11,7 @@ One bucket per installation:
         corpus/features/<kind>/<key>.safetensors encoder features, by content and configuration
         corpus/corpus.json                       the frozen corpus of this voice
         progress.json                            where training is
+        pins.json                                the steps that training must keep; the operator's only document here
         losses/<attempt>.jsonl                   one line per step of that attempt
         checkpoints/<step>/<attempt>/<file>      tensors and state
         checkpoints/<step>/manifest.json         last write: the step exists
@@ -126,6 +127,11 @@ def progress(voice: Voice) -> str:
     return f"{voice.prefix}progress.json"
 
 
+def pins(voice: Voice) -> str:
+    """The steps that training must keep, whatever its retention says."""
+    return f"{voice.prefix}pins.json"
+
+
 def losses(voice: Voice, attempt: int) -> str:
     """The loss log of one attempt, JSON lines, one per step."""
     return f"{voice.prefix}losses/{attempt}.jsonl"
@@ -141,14 +147,19 @@ def checkpoints(voice: Voice) -> str:
     return f"{voice.prefix}checkpoints/"
 
 
+def checkpoint(voice: Voice, step: int) -> str:
+    """The key prefix of all that one step consists of, but for its auditions."""
+    return f"{checkpoints(voice)}{step}/"
+
+
 def checkpoint_file(voice: Voice, step: int, attempt: int, name: str) -> str:
     """One file of a checkpoint."""
-    return f"{checkpoints(voice)}{step}/{attempt}/{name}"
+    return f"{checkpoint(voice, step)}{attempt}/{name}"
 
 
 def checkpoint_manifest(voice: Voice, step: int) -> str:
     """The manifest whose presence makes the step exist."""
-    return f"{checkpoints(voice)}{step}/manifest.json"
+    return f"{checkpoint(voice, step)}manifest.json"
 
 
 def checkpoint_step(voice: Voice, key: str) -> int | None:

@@ -184,6 +184,17 @@ class CheckpointManifest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pins:
+    """The steps that somebody counts on: what serves, what served before, what a SynthesisJob speaks with.
+
+    The operator writes it before it rolls a step out; the trainer's retention leaves these steps alone.
+    """
+
+    steps: tuple[int, ...]
+    format: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class Audition:
     """One sentence as a step says it, with the settings that made it."""
 

@@ -125,7 +125,7 @@ def _make_bucket(kept: store.BucketStore, stopping: threading.Event) -> None:
 
 
 def _watch(settings: Settings, connection: Cluster, kept: store.Store, counted: Telemetry, pulse: health.Pulse) -> None:
-    observer, applier = Observer(connection, kept, settings), Applier(connection, counted)
+    observer, applier = Observer(connection, kept, settings), Applier(connection, kept, counted)
     reconciler = Reconciler(settings, connection, observer, applier, counted)
     registry = kopf.OperatorRegistry()
     handlers.register(registry, lambda: Workqueue(counted), reconciler, settings, pulse)

@@ -7,12 +7,13 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from kelong_contract import codec, names
+from kelong_contract import codec, layout, names, store
 from kelong_contract.conditions import Event
+from kelong_contract.manifests import Pins
 
-from kelong_operator import cluster, rules, telemetry
+from kelong_operator import cluster, order_book, rules, telemetry
 from kelong_operator.cluster import Cluster, Document
-from kelong_operator.plan import Action, Apply, Create, Delete, Plan, Suspend
+from kelong_operator.plan import Action, Apply, Create, Delete, Pin, Plan, Suspend
 from kelong_operator.views import Owner
 
 Status = TypeVar("Status")
@@ -20,14 +21,15 @@ log = logging.getLogger(__name__)
 
 
 class Applier:
-    """Writes to the API server, and counts what it writes."""
+    """Writes to the API server, and counts what it writes; to the store it writes nothing but pins."""
 
-    def __init__(self, to: Cluster, counted: telemetry.Telemetry) -> None:
+    def __init__(self, to: Cluster, kept: store.Store, counted: telemetry.Telemetry) -> None:
         self._cluster = to
+        self._store = kept
         self._counted = counted
 
     def carry_out(self, owner: Owner, document: Document, plan: Plan[Status], now: str) -> None:
-        """Do what the plan says; raises cluster.ApiError at the first thing that cannot be done."""
+        """Do what the plan says; raises cluster.ApiError or store.StoreError at the first thing that fails."""
         for action in plan.actions:
             self._do(owner, action)
         wanted = codec.encode(plan.status, codec.camel_case, drop_none=True)
@@ -54,6 +56,15 @@ class Applier:
             self._cluster.delete(action.kind, owner.namespace, action.name, action.uid)
             self._counted.wrote(action.kind, "delete")
             log.info("%s %s/%s: %s %s deleted", *_key(owner), action.kind, action.name)
+        elif isinstance(action, Pin):
+            self._pin(owner, action)
+
+    def _pin(self, owner: Owner, pin: Pin) -> None:
+        place = order_book.voice_name(owner).place()
+        self._store.put(layout.pins(place), codec.dumps(Pins(steps=pin.steps)), "application/json")
+        log.info("%s %s/%s: steps %s are pinned", *_key(owner), ", ".join(map(str, pin.steps)) or "(none)")
+        if pin.must_exist is not None:
+            self._store.get(layout.checkpoint_manifest(place, pin.must_exist))  # gone meanwhile: look again
 
     def _create(self, owner: Owner, body: Mapping[str, Any]) -> None:
         kind, name = body["kind"], body["metadata"]["name"]

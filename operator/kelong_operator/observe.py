@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
 
 from kelong_contract import codec, layout, names, resources, store
-from kelong_contract.manifests import CheckpointManifest, CorpusReport, Progress, SynthesisManifest
-from kelong_contract.resources import CheckpointStatus, ConfigMapInput, SynthesisJobSpec
+from kelong_contract.manifests import CheckpointManifest, CorpusReport, Pins, Progress, SynthesisManifest
+from kelong_contract.resources import CheckpointStatus, ConfigMapInput, SynthesisJobSpec, VoiceModelSpec
 
 from kelong_operator import order_book, training, views
 from kelong_operator.cluster import Cluster, Document
@@ -27,6 +28,7 @@ from kelong_operator.views import (
 )
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 GENERATOR_FILE = "generator.safetensors"
 _MOST_KEPT = 4096
 
@@ -59,6 +61,7 @@ class Observer:
             jobs=tuple(views.job_of(item, owner.uid) for item in jobs),
             pods=tuple(views.pod_of(item) for item in pods),
             deployment=views.deployment_of(deployment, owner.uid) if deployment is not None else None,
+            batch_steps=self._batch_steps(owner, spec),
             service_is_anothers=service is not None and not views.is_owned(service, owner.uid),
         )
         if isinstance(seen.store, StoreAway) or not training.wants_listing(seen):
@@ -96,6 +99,7 @@ class Observer:
 
     def _voice_in_store(self, owner: Owner, known: tuple[CheckpointStatus, ...]) -> VoiceInStore:
         place = order_book.voice_name(owner).place()
+        pins = self._pins(layout.pins(place))  # before the manifests: a pinned step that is found then will stay
         objects = {item.key: item for item in self._store.list(layout.checkpoints(place))}
         reports = (item.key for item in self._store.list(layout.all_auditions(place)))
         heard = {step for key in reports if (step := layout.audition_step(place, key)) is not None}
@@ -125,6 +129,7 @@ class Observer:
             checkpoints=tuple(checkpoints),
             broken=broken,
             saved_step=saved_step,
+            pins=pins,
         )
 
     def _synthesis_in_store(self, owner: Owner, spec: SynthesisJobSpec) -> SynthesisInStore:
@@ -145,6 +150,22 @@ class Observer:
             while len(self._manifests) > _MOST_KEPT:
                 self._manifests.popitem(last=False)
         return data
+
+    def _batch_steps(self, owner: Owner, spec: VoiceModelSpec) -> tuple[int, ...]:
+        """The steps that SynthesisJobs need; asked for only where retention could take one away."""
+        if spec.training.checkpoint.retention.keep_last is None:
+            return ()
+        found = self._cluster.list(names.SYNTHESIS_JOB, owner.namespace)
+        return tuple(step for item in found if (step := views.batch_step_of(item, owner.name)) is not None)
+
+    def _pins(self, key: str) -> tuple[int, ...] | None:
+        try:
+            return codec.loads(Pins, self._store.get(key), key).steps
+        except store.NoSuchObject:
+            return ()
+        except codec.Malformed as error:
+            log.warning("the pinned steps are written anew: %s", error)
+            return None
 
     def _listing_digest(self, prefixes: tuple[str, ...]) -> str | None:
         if not prefixes:

@@ -42,7 +42,18 @@ class Delete:
     uid: str | None = None
 
 
-Action = Create | Apply | Suspend | Delete
+@dataclass(frozen=True, kw_only=True)
+class Pin:
+    """Write down which steps training must keep. Nothing after it is done if the step that `must_exist` is gone then.
+
+    Training deletes a manifest first and looks at the pins afterwards, so a manifest that is there after pinning stays.
+    """
+
+    steps: tuple[int, ...]
+    must_exist: int | None
+
+
+Action = Create | Apply | Suspend | Delete | Pin
 
 
 @dataclass(frozen=True, kw_only=True)

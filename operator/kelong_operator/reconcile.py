@@ -7,7 +7,7 @@ import logging
 import time
 from typing import Any
 
-from kelong_contract import codec, conditions, names, resources
+from kelong_contract import codec, conditions, names, resources, store
 from kelong_contract.resources import SynthesisJobStatus, VoiceModelStatus
 
 from kelong_operator import cluster, observe, refusal, synthesis_job, voice_model
@@ -44,10 +44,13 @@ class Reconciler:
         except cluster.NotFound as error:
             result = "gone"  # its namespace goes, or a child went between two calls: the next look will tell
             raise Failed(str(error)) from error
-        except cluster.Unavailable as error:
+        except store.NoSuchObject as error:
+            result = "gone"  # a step was deleted just before it was pinned
+            raise Failed(str(error)) from error
+        except (cluster.Unavailable, store.StoreUnavailable) as error:
             result = "unavailable"
             raise Failed(str(error)) from error
-        except cluster.ApiError as error:
+        except (cluster.ApiError, store.StoreError) as error:
             result = "refused"
             raise Failed(str(error)) from error
         finally:
@@ -63,11 +66,15 @@ class Reconciler:
         owner = observe.owner_of(key.kind, document)
         try:
             self._applier.carry_out(owner, document, plan, now)
-        except (cluster.Unavailable, cluster.NotFound):
+        except (cluster.Unavailable, cluster.NotFound, store.StoreUnavailable, store.NoSuchObject):
+            raise
+        except store.StoreError as error:
+            why = f"no step is rolled out while it cannot be pinned in the store: {error}"
+            self._say_refused(key, document, why, now, conditions.STORAGE_UNAVAILABLE)
             raise
         except cluster.ApiError as error:
             if error.status in (400, 403, 422):
-                self._say_refused(key, document, str(error), now)
+                self._say_refused(key, document, str(error), now, conditions.CLUSTER_REFUSED)
             raise
         summary = conditions.find(plan.status.conditions, conditions.READY)
         self._counted.stands(key.kind, key.namespace, key.name, summary.reason if summary is not None else "Unknown")
@@ -81,9 +88,9 @@ class Reconciler:
         except codec.Malformed as error:  # a schema newer than this operator
             return self._refusal(key, document, str(error), now, conditions.INVALID_SPEC)
 
-    def _say_refused(self, key: Key, document: Document, why: str, now: str) -> None:
-        """The API server takes no child of ours as the spec would have it (a policy, a quota): tell the user."""
-        plan = self._refusal(key, document, why, now, conditions.CLUSTER_REFUSED)
+    def _say_refused(self, key: Key, document: Document, why: str, now: str, reason: str) -> None:
+        """The API server takes no child of ours (a policy, a quota), or the store no pins: tell the user."""
+        plan = self._refusal(key, document, why, now, reason)
         self._applier.carry_out(observe.owner_of(key.kind, document), document, plan, now)
 
     def _refusal(self, key: Key, document: Document, why: str, now: str, reason: str) -> Plan[Any]:

@@ -8,8 +8,8 @@ from kelong_contract import conditions, names
 from kelong_contract.conditions import Finding
 from kelong_contract.resources import ServingStatus
 
-from kelong_operator import children, order_book
-from kelong_operator.plan import Apply, Lane
+from kelong_operator import children, order_book, pinning
+from kelong_operator.plan import Action, Apply, Lane
 from kelong_operator.settings import Settings
 from kelong_operator.views import DeploymentView, ObservedVoice, PodView, StoreAway, Trouble
 
@@ -56,7 +56,7 @@ def choose(seen: ObservedVoice) -> Choice:
 
 
 def decide(seen: ObservedVoice, settings: Settings) -> Lane:
-    """What to do about Deployment and Service, and the conditions Promoted and Available."""
+    """What to do about pins, Deployment and Service, and the conditions Promoted and Available."""
     anothers = [
         kind
         for kind, taken in (
@@ -66,25 +66,26 @@ def decide(seen: ObservedVoice, settings: Settings) -> Lane:
         if taken
     ]
     choice = choose(seen)
+    pin = pinning.decide(seen, choice.target.step if choice.target is not None else None)
     if choice.target is not None and anothers:
         message = f"the {anothers[0]} {seen.owner.name} exists and belongs to something else; rename this VoiceModel"
         nothing = Finding(
             type=conditions.AVAILABLE, status="False", reason=conditions.NAME_CONFLICT, message="no server can be made"
         )
         findings = (_no(conditions.NAME_CONFLICT, message), nothing)
-        return Lane(findings=findings, again_in_s=settings.intervals.resync_seconds)
+        return Lane(findings=findings, actions=pin, again_in_s=settings.intervals.resync_seconds)
     findings = (_promoted(seen, choice), _available(seen, choice))
     if choice.target is None:
         waiting = choice.obstacle is not None and choice.obstacle.reason != conditions.NOT_REQUESTED
         again_in_s = settings.intervals.retry_seconds if waiting else settings.intervals.resync_seconds
-        return Lane(findings=findings, again_in_s=again_in_s)
+        return Lane(findings=findings, actions=pin, again_in_s=again_in_s)
     target = choice.target
     order = order_book.serving_order(seen.owner, seen.spec, target.step, target.manifest_sha256, settings)
     deployment = children.build_deployment(seen.owner, seen.spec, order, settings)
     service = children.build_service(seen.owner)
     settled = findings[0].reason in (conditions.SERVING, conditions.NOT_REQUESTED, conditions.SCALED_TO_ZERO)
     again_in_s = settings.intervals.resync_seconds if settled else settings.intervals.retry_seconds
-    actions = (Apply(body=service), Apply(body=deployment))
+    actions: tuple[Action, ...] = (*pin, Apply(body=service), Apply(body=deployment))
     return Lane(findings=findings, actions=actions, again_in_s=again_in_s)
 
 

@@ -131,6 +131,7 @@ class VoiceInStore:
     """One voice's part of the store. `broken` maps a step whose checkpoint cannot be used to the reason.
 
     `checkpoints` are those that can be promoted, `saved_step` the newest that training can resume from.
+    `pins` are the steps that training is told to keep, None where that cannot be read.
     `listing_digest` is that of the recordings and models which the order names, where asked for and in the store.
     """
 
@@ -139,6 +140,7 @@ class VoiceInStore:
     checkpoints: tuple[Checkpoint, ...] = ()
     broken: dict[int, str] = field(default_factory=dict)
     saved_step: int = 0
+    pins: tuple[int, ...] | None = ()
     listing_digest: str | None = None
 
 
@@ -151,7 +153,7 @@ class StoreAway:
 
 @dataclass(frozen=True, kw_only=True)
 class ObservedVoice:
-    """All that is known about one VoiceModel."""
+    """All that is known about one VoiceModel. `batch_steps` are those that unfinished SynthesisJobs speak with."""
 
     owner: Owner
     spec: VoiceModelSpec
@@ -160,6 +162,7 @@ class ObservedVoice:
     jobs: tuple[JobView, ...] = ()
     pods: tuple[PodView, ...] = ()
     deployment: DeploymentView | None = None
+    batch_steps: tuple[int, ...] = ()
     service_is_anothers: bool = False
 
 
@@ -275,6 +278,17 @@ def deployment_of(document: Document, uid: str) -> DeploymentView:
         existing=status.get("replicas", 0),
         deadline_message=late[0] if late else None,
     )
+
+
+def batch_step_of(document: Document, voice: str) -> int | None:
+    """The step that a SynthesisJob speaks with or is told to; None once it is over, and for one of another voice."""
+    spec, status = document["spec"], document.get("status", {})
+    ends = (conditions.COMPLETE, conditions.FAILED)
+    over = any(item["type"] in ends and item["status"] == "True" for item in status.get("conditions", []))
+    if over or spec["voiceModelRef"]["name"] != voice:
+        return None
+    step: int | None = status.get("resolved", {}).get("step", spec.get("step"))
+    return step
 
 
 def _end_of(container: Document) -> Document | None:

@@ -88,7 +88,7 @@ def _checkpoints(
     ]
     # A broken one keeps its entry: the digest in it is what tells that the manifest has changed.
     found += [known[step] for step in seen.store.broken if step in known]
-    return rules.listed(found, (promoted, previous, seen.spec.promoted_step)), len(found)
+    return rules.listed(found, (promoted, previous, seen.spec.promoted_step, *seen.batch_steps)), len(found)
 
 
 def _checkpoint_finding(latest: int | None, total: int) -> Finding:
