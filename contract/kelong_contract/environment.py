@@ -8,7 +8,7 @@ import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kelong_contract import names, store
+from kelong_contract import names, orders, store
 
 
 class BadEnvironment(Exception):
@@ -52,23 +52,14 @@ class Environment:
         if parts.scheme == "file":
             return store.FolderStore(pathlib.Path(urllib.parse.unquote(parts.path)))
         assert self.endpoint is not None and self.keys is not None  # `read` saw to it
-        return self._bucket(self.endpoint, parts.netloc, self.keys)
+        return _bucket(self.endpoint, parts.netloc, self.region, self.keys)
 
-    def open_source(self, endpoint: str, bucket: str) -> store.Store:
+    def open_source(self, endpoint: str, bucket: str, region: str) -> store.Store:
         """The bucket of a dataset source with an endpoint of its own; raises BadEnvironment without its keys."""
         if self.source_keys is None:
             wanted = f"{names.ENV_SOURCE_ACCESS_KEY} and {names.ENV_SOURCE_SECRET_KEY}"
             raise BadEnvironment([f"{wanted} must be set: the dataset source has an endpoint of its own"])
-        return self._bucket(endpoint, bucket, self.source_keys)
-
-    def _bucket(self, endpoint: str, bucket: str, keys: Keys) -> store.BucketStore:
-        return store.open_bucket(
-            endpoint=endpoint,
-            bucket=bucket,
-            access_key=keys.access_key,
-            secret_key=keys.secret_key,
-            region=self.region,
-        )
+        return _bucket(endpoint, bucket, region, self.source_keys)
 
 
 def read(variables: Mapping[str, str]) -> Environment:
@@ -95,7 +86,7 @@ def read(variables: Mapping[str, str]) -> Environment:
     return Environment(
         store_url=url,
         endpoint=endpoint,
-        region=variables.get(names.ENV_STORE_REGION) or "us-east-1",
+        region=variables.get(names.ENV_STORE_REGION) or orders.DEFAULT_REGION,
         keys=keys,
         source_keys=_keys(variables, names.ENV_SOURCE_ACCESS_KEY, names.ENV_SOURCE_SECRET_KEY),
         work_dir=pathlib.Path(variables.get(names.ENV_WORK_DIR) or names.WORK_MOUNT),
@@ -129,10 +120,16 @@ def _cgroup_quota(root: pathlib.Path) -> float | None:
         return None
 
 
+def _bucket(endpoint: str, bucket: str, region: str, keys: Keys) -> store.BucketStore:
+    return store.open_bucket(
+        endpoint=endpoint, bucket=bucket, access_key=keys.access_key, secret_key=keys.secret_key, region=region
+    )
+
+
 def _keys(variables: Mapping[str, str], access: str, secret: str) -> Keys | None:
-    if variables.get(access) and variables.get(secret):
-        return Keys(access_key=variables[access], secret_key=variables[secret])
-    return None
+    """Both keys or none, without the line's end that a Secret made from a file keeps."""
+    access_key, secret_key = variables.get(access, "").strip(), variables.get(secret, "").strip()
+    return Keys(access_key=access_key, secret_key=secret_key) if access_key and secret_key else None
 
 
 def _number(variables: Mapping[str, str], name: str, default: int, least: int, most: int, faults: list[str]) -> int:

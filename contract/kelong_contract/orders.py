@@ -13,9 +13,11 @@ from typing import Literal
 from kelong_contract import layout
 
 _RELATIVE = re.compile(r"(?!/)(?!(?:.*/)?\.\.(?:/|$)).*")
-_SOURCE = re.compile(r"none|bundled|hub:[\w.-]+/[\w.-]+@[\w.-]+|path:/.+|store:(?!/)(?!(?:.*/)?\.\.(?:/|$)).+")
+_SOURCE = re.compile(r"none|hub:[\w.-]+/[\w.-]+@[\w.-]+|path:/.+|store:(?!/)(?!(?:.*/)?\.\.(?:/|$)).+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9一-鿿][A-Za-z0-9一-鿿._-]{0,62}")
+
+DEFAULT_REGION = "us-east-1"  # what S3 servers without regions expect
 
 # What each setting of an utterance may be, lowest and highest; the speech server refuses by the same table.
 SETTING_RANGES: dict[str, tuple[float, float]] = {
@@ -40,18 +42,19 @@ class Dataset:
     """Where the recordings are.
 
     `prefix` is a full key prefix of the bucket for type S3, and a folder below the mount for PersistentVolumeClaim.
-    Without `endpoint` and `bucket` it is the installation's own store.
+    Without `endpoint` and `bucket` it is the installation's own store, whose region is known from the environment.
     """
 
     type: Literal["S3", "PersistentVolumeClaim"]
     prefix: str = ""
     endpoint: str | None = None
     bucket: str | None = None
+    region: str = DEFAULT_REGION
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """Model sources: `hub:ORG/NAME@REV`, `store:PREFIX`, `store:./PREFIX`, `path:/…`, `none` or `bundled`.
+    """Model sources: `hub:ORG/NAME@REV`, `store:PREFIX`, `store:./PREFIX`, `path:/…` or `none`.
 
     None means the preset's default.
     """
@@ -282,9 +285,7 @@ def _training_faults(order: TrainingOrder) -> list[str]:
         faults.append(f"dataset.prefix '{order.dataset.prefix}' must be relative and free of '..'")
     for name, address in vars(order.model.sources).items():
         if address is not None and not is_source(address):
-            faults.append(
-                f"model.sources.{name} '{address}' is not hub:ORG/NAME@REV, store:PREFIX, path:/…, none or bundled"
-            )
+            faults.append(f"model.sources.{name} '{address}' is not hub:ORG/NAME@REV, store:PREFIX, path:/… or none")
     training, cut = order.training, order.slicing
     if not 1 <= training.max_steps <= 10_000_000:
         faults.append(f"training.max_steps is {training.max_steps}, expected 1 to 10000000")

@@ -66,6 +66,7 @@ class S3Source:
     prefix: str
     endpoint: str | None = None
     bucket: str | None = None
+    region: str | None = None
     secret_name: str | None = None
 
 

@@ -146,7 +146,13 @@ def _dataset(namespace: str, source: Source) -> orders.Dataset:
     prefix = own_recordings(namespace, source)
     if prefix is not None:
         return orders.Dataset(type="S3", prefix=prefix)
-    return orders.Dataset(type="S3", prefix=source.s3.prefix, endpoint=source.s3.endpoint, bucket=source.s3.bucket)
+    return orders.Dataset(
+        type="S3",
+        prefix=source.s3.prefix,
+        endpoint=source.s3.endpoint,
+        bucket=source.s3.bucket,
+        region=source.s3.region or orders.DEFAULT_REGION,
+    )
 
 
 def _sources(spec: VoiceModelSpec, settings: Settings) -> orders.Sources:

@@ -206,8 +206,7 @@ def _preset_faults(name: str, preset: Preset) -> list[str]:
     if name not in PRESETS:
         return [f"presets.{name} is not a preset of this version, which knows {', '.join(PRESETS)}"]
     faults = [
-        f"presets.{name}.sources.{key} is '{address}', expected hub:ORG/NAME@REV, store:PREFIX, path:/…, "
-        "bundled or none"
+        f"presets.{name}.sources.{key} is '{address}', expected hub:ORG/NAME@REV, store:PREFIX, path:/… or none"
         for key, address in codec.encode(preset.sources, codec.camel_case).items()
         if not orders.is_source(address)
     ]

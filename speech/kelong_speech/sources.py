@@ -67,8 +67,6 @@ def _parts(address: str) -> tuple[str, str]:
     if not orders.is_source(address):
         raise ModelSourceUnavailable(address, "expected hub:ORG/NAME@REV, store:PREFIX, path:/FOLDER or none")
     kind, _, rest = address.partition(":")
-    if kind == "bundled":
-        raise ModelSourceUnavailable(address, "nothing of this kind is bundled; name a hub:, store: or path: source")
     return kind, rest
 
 

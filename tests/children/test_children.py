@@ -152,10 +152,16 @@ def test_the_order_is_the_whole_request(build: Build) -> None:
 def test_a_source_of_its_own_brings_its_own_secret(build: Build) -> None:
     built = build({"dataset": {"source": {"type": "S3", "s3": OWN_BUCKET}}})
     order = codec.loads(orders.TrainingOrder, built.order["data"][names.ORDER_FILE].encode(), "order")
-    assert (order.dataset.prefix, order.dataset.bucket) == ("a/", "mine")
+    assert (order.dataset.prefix, order.dataset.bucket, order.dataset.region) == ("a/", "mine", "us-east-1")
     found = environment(built.pods["trainer"])
     assert found[names.ENV_SOURCE_ACCESS_KEY] == {"secretKeyRef": {"name": "my-keys", "key": "accessKey"}}
     assert names.ENV_SOURCE_ACCESS_KEY not in environment(built.pods["server"])
+
+
+def test_a_source_of_its_own_has_a_region_of_its_own(build: Build) -> None:
+    own = build({"dataset": {"source": {"type": "S3", "s3": OWN_BUCKET | {"region": "cn-north-1"}}}})
+    order = codec.loads(orders.TrainingOrder, own.order["data"][names.ORDER_FILE].encode(), "order")
+    assert order.dataset.region == "cn-north-1"
 
 
 def test_a_volume_is_mounted_read_only(build: Build) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pathlib
+import urllib.parse
 
 import pytest
 from kelong_contract import environment, names, store
@@ -33,7 +34,22 @@ def test_secrets_are_never_printed() -> None:
 
 def test_a_foreign_source_needs_its_own_keys() -> None:
     with pytest.raises(environment.BadEnvironment, match=names.ENV_SOURCE_ACCESS_KEY):
-        environment.read(BUCKET).open_source("http://elsewhere:9000", "theirs")
+        environment.read(BUCKET).open_source("http://elsewhere:9000", "theirs", "us-east-1")
+
+
+def test_a_foreign_source_has_a_region_of_its_own() -> None:
+    more = {names.ENV_STORE_REGION: "eu-west-1"}
+    more |= {names.ENV_SOURCE_ACCESS_KEY: "theirs", names.ENV_SOURCE_SECRET_KEY: "secret"}
+    own = environment.read(BUCKET | more)
+    assert region_of(own.open_store()) == "eu-west-1"
+    assert region_of(own.open_source("http://elsewhere:9000", "theirs", "cn-north-1")) == "cn-north-1"
+
+
+def region_of(place: store.Store) -> str:
+    """The region that requests are signed for, as a presigned address shows it."""
+    assert isinstance(place, store.BucketStore)
+    address = place._client.presigned_get_object(place.bucket, "key")
+    return urllib.parse.unquote(address).split("X-Amz-Credential=")[1].split("/")[2]
 
 
 @pytest.mark.parametrize(

@@ -34,14 +34,14 @@ def test_a_wrong_order_lists_every_fault_in_one_error() -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["hub:openai/whisper-base@main", "store:whisper-base", "store:./mine/v2", "path:/models/x", "none", "bundled"],
+    ["hub:openai/whisper-base@main", "store:whisper-base", "store:./mine/v2", "path:/models/x", "none"],
 )
 def test_a_model_source_follows_the_grammar(address: str) -> None:
     assert orders.is_source(address)
 
 
 @pytest.mark.parametrize(
-    "address", ["", "whisper-base", "hub:x", "hub:a/b", "store:/etc", "store:../x", "store:a/../b", "path:x"]
+    "address", ["", "bundled", "whisper-base", "hub:x", "hub:a/b", "store:/etc", "store:../x", "store:a/../b", "path:x"]
 )
 def test_what_does_not_follow_the_grammar_is_no_source(address: str) -> None:
     assert not orders.is_source(address)

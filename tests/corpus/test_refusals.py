@@ -55,7 +55,7 @@ def test_a_recording_in_which_nobody_speaks_needs_no_recogniser(place, trainer, 
         pipeline.prepare(trainer(place, order_of(recogniser)))
 
 
-@pytest.mark.parametrize("address", [None, "none", "path:/no/such/folder", "store:whisper", "bundled"])
+@pytest.mark.parametrize("address", [None, "none", "path:/no/such/folder", "store:whisper"])
 def test_a_missing_recogniser_is_named_before_any_work(place, trainer, order_of, tmp_path, address):
     put_noise(place, tmp_path, PREFIX + "rain.wav")
     with pytest.raises(context.BadOrder, match=r"recogniser|model source") as error:

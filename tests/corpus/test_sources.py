@@ -61,7 +61,6 @@ def test_none_is_nothing(place, tmp_path):
     [
         ("store:nowhere", "upload the model's files"),
         ("path:/no/such/folder", "there is no folder /no/such/folder"),
-        ("bundled", "nothing of this kind is bundled"),
         ("store:../recordings", "expected hub:"),
         ("large-v3", "expected hub:"),
     ],

@@ -61,7 +61,7 @@ class Source:
             self._store = stores.FolderStore(pathlib.Path(names.DATASET_MOUNT))
             self.name = f"the volume's folder '{dataset.prefix}'"
         elif dataset.endpoint and dataset.bucket:
-            foreign = context.environment.open_source(dataset.endpoint, dataset.bucket)
+            foreign = context.environment.open_source(dataset.endpoint, dataset.bucket, dataset.region)
             self._store = PatientStore(foreign, context.stopping)
             self.name = f"'{dataset.prefix}' in bucket {dataset.bucket} of {dataset.endpoint}"
         else:
