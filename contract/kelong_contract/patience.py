@@ -7,6 +7,7 @@ import pathlib
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -19,12 +20,16 @@ FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
 AFTER_STOP_S = 60.0  # how long we still try once asked to stop; below the default grace period of 120 s
 
+# When the stores of this process give up, by the event that asks it to stop: saving takes several calls at the end, and
+# the grace period is for all of them together.
+_give_up_at: weakref.WeakKeyDictionary[threading.Event, float] = weakref.WeakKeyDictionary()
+
 
 class PatientStore:
     """A Store over another that repeats what failed with StoreUnavailable; any other error passes through.
 
-    Waits grow exponentially with jitter and have no end while the process may run. Once `stopping` is set they are
-    short, and after `AFTER_STOP_S` the error is raised.
+    Waits grow exponentially with jitter and have no end while the process may run. Once a call sees that `stopping` is
+    set they are short, and `AFTER_STOP_S` after that moment every store with this event raises its errors at once.
     """
 
     def __init__(self, store: Store, stopping: threading.Event) -> None:
@@ -64,16 +69,20 @@ class PatientStore:
         """See Store.delete."""
         self._insist(lambda: self._store.delete(key))
 
+    def insist(self, calls: Callable[[Store], T]) -> T:
+        """Several calls that belong together, on the store that does not wait: each try makes all of them again."""
+        return self._insist(lambda: calls(self._store))
+
     def _insist(self, call: Callable[[], T]) -> T:
-        wait_s, stop_seen_at = FIRST_WAIT_S, None
+        wait_s = FIRST_WAIT_S
+        self._is_over()  # also a call that succeeds notes that it saw the stop
         while True:
             try:
                 return call()
             except StoreUnavailable as error:
+                if self._is_over():
+                    raise
                 if self._stopping.is_set():
-                    stop_seen_at = stop_seen_at or time.monotonic()
-                    if time.monotonic() - stop_seen_at > AFTER_STOP_S:
-                        raise
                     wait_s = min(wait_s, 2.0)
                 pause_s = wait_s * self._jitter.uniform(0.5, 1.0)
                 log.warning("the store is away (%s); trying again in %.1f s", error, pause_s)
@@ -82,3 +91,10 @@ class PatientStore:
             else:
                 self._stopping.wait(pause_s)
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)
+
+    def _is_over(self) -> bool:
+        """Whether the time that is left to a process that was asked to stop is used up."""
+        if not self._stopping.is_set():
+            return False
+        now_s = time.monotonic()
+        return now_s >= _give_up_at.setdefault(self._stopping, now_s + AFTER_STOP_S)

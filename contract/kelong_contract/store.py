@@ -8,6 +8,7 @@ Both stores keep the same promises, proven by one test run against both:
 from __future__ import annotations
 
 import datetime
+import errno
 import hashlib
 import io
 import os
@@ -33,6 +34,10 @@ class StoreError(Exception):
 
 class StoreUnavailable(StoreError):
     """The store cannot be reached or refuses us for now; trying again may help."""
+
+
+class LocalDiskError(StoreError):
+    """A file of this machine could not be read or written; the store is not to blame, and waiting for it is no help."""
 
 
 class NoSuchObject(StoreError):
@@ -107,29 +112,39 @@ class FolderStore:
 
     def put(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
         """See Store.put."""
-        path, staged = self._path(key), self._stage()
-        staged.write_bytes(data)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        staged.replace(path)
+        path = self._path(key)
+        with _translated(key):
+            staged = self._stage()
+            staged.write_bytes(data)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            staged.replace(path)
 
     def put_file(self, key: str, path: pathlib.Path, content_type: str = "application/octet-stream") -> None:
         """See Store.put_file."""
-        target, staged = self._path(key), self._stage()
-        _copy(path, staged)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staged.replace(target)
+        target = self._path(key)
+        with _translated(key):
+            staged = self._stage()
+            _copy(path, staged)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            staged.replace(target)
 
     def create(self, key: str, data: bytes) -> None:
         """See Store.create."""
-        path, staged = self._path(key), self._stage()
-        staged.write_bytes(data)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = self._path(key)
+        with _translated(key):
+            staged = self._stage()
+            try:
+                staged.write_bytes(data)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._link(key, staged, path)
+            finally:
+                staged.unlink()
+
+    def _link(self, key: str, staged: pathlib.Path, path: pathlib.Path) -> None:
         try:
             os.link(staged, path)  # link fails when the name is taken: O_EXCL, and the content appears whole
         except FileExistsError:
             raise AlreadyExists(f"'{key}' exists already in {self.root}") from None
-        finally:
-            staged.unlink()
 
     def get(self, key: str) -> bytes:
         """See Store.get."""
@@ -143,10 +158,11 @@ class FolderStore:
         source = self._path(key)
         if not source.is_file():
             raise NoSuchObject(f"'{key}' does not exist in {self.root}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        _copy(source, part)
-        part.replace(path)
+        with _translated(key):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_name(path.name + ".part")
+            _copy(source, part)
+            part.replace(path)
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """See Store.list."""
@@ -199,10 +215,15 @@ class BucketStore:
             self._client.fput_object(self.bucket, check_key(key), str(path), content_type=content_type)
 
     def create(self, key: str, data: bytes) -> None:
-        """See Store.create. The MinIO client cannot send If-None-Match on a PUT, so a presigned request carries it."""
+        """See Store.create. The MinIO client cannot send If-None-Match on a PUT, so a presigned request carries it.
+
+        Its URL holds the access key and a signature. urllib3 shows a URL when it tries again or follows a redirect, in
+        its log and in its errors: it may do neither here.
+        """
         with _translated(key):
             url = self._client.presigned_put_object(self.bucket, check_key(key), expires=PRESIGN_TTL)
-            answer = self._http.request("PUT", url, body=data, headers={"If-None-Match": "*"})
+            headers = {"If-None-Match": "*"}
+            answer = self._http.request("PUT", url, body=data, headers=headers, retries=False, redirect=False)
         if answer.status in (409, 412):
             raise AlreadyExists(f"'{key}' exists already in bucket {self.bucket}")
         if answer.status >= 500 or answer.status == 429:
@@ -267,8 +288,12 @@ class _translated:
             raise StoreError(f"'{self.key}': {error.code}: {error.message}") from error
         if isinstance(error, minio.error.ServerError | minio.error.InvalidResponseError):
             raise StoreUnavailable(f"'{self.key}': {error}") from error
-        if isinstance(error, urllib3.exceptions.HTTPError | OSError) and not isinstance(error, FileNotFoundError):
-            raise StoreUnavailable(f"'{self.key}': the store cannot be reached: {error}") from error
+        if isinstance(error, urllib3.exceptions.HTTPError | ConnectionError | TimeoutError):
+            # Without the URL that was asked for, which may carry a signature: what went wrong is enough.
+            reason = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
+            raise StoreUnavailable(f"'{self.key}': the store cannot be reached: {reason}") from None
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            raise _local(self.key, error) from error
 
 
 def open_bucket(
@@ -316,6 +341,13 @@ def digest_listing(objects: Iterator[StoredObject]) -> str:
     for item in objects:
         digest.update(f"{item.key}\0{item.size_bytes}\0{item.etag}\n".encode())
     return digest.hexdigest()
+
+
+def _local(key: str, error: OSError) -> LocalDiskError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return LocalDiskError(f"'{key}': the disk of this machine is full; free some space or give it a larger volume")
+    where = f" {error.filename}" if error.filename else ""
+    return LocalDiskError(f"'{key}': a file of this machine{where} cannot be read or written: {error.strerror}")
 
 
 def _copy(source: pathlib.Path, target: pathlib.Path) -> None:

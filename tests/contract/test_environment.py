@@ -75,3 +75,16 @@ def test_without_a_limit_every_usable_cpu_counts(tmp_path: pathlib.Path, files: 
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content)
     assert environment.available_threads(tmp_path) == len(os.sched_getaffinity(0))
+
+
+def test_the_end_of_a_line_is_no_part_of_a_key() -> None:
+    ends = {names.ENV_STORE_ACCESS_KEY: "access\n", names.ENV_STORE_SECRET_KEY: " very-secret\r\n"}
+    theirs = {names.ENV_SOURCE_ACCESS_KEY: "theirs\n", names.ENV_SOURCE_SECRET_KEY: "hidden\n"}
+    found = environment.read(BUCKET | ends | theirs)
+    assert found.keys == environment.Keys(access_key="access", secret_key="very-secret")
+    assert found.source_keys == environment.Keys(access_key="theirs", secret_key="hidden")
+
+
+def test_a_key_of_blanks_is_missing() -> None:
+    with pytest.raises(environment.BadEnvironment, match=names.ENV_STORE_SECRET_KEY):
+        environment.read(BUCKET | {names.ENV_STORE_SECRET_KEY: " \n"})

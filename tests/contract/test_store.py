@@ -2,12 +2,51 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import logging
 import pathlib
+import resource
+import socket
 import threading
+import traceback
+from collections.abc import Iterator
 
 import pytest
-from kelong_contract import store
+from kelong_contract import patience, store
+
+
+@contextlib.contextmanager
+def answering(answer: bytes) -> Iterator[str]:
+    """The address of a server that says the same to everybody."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):  # closed: the test is over
+                while True:
+                    connection, _ = listening.accept()
+                    with connection:
+                        connection.recv(65536)
+                        connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@contextlib.contextmanager
+def largest_file(size_bytes: int) -> Iterator[None]:
+    """No file of this process may grow beyond that: writing fails for real, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_what_was_put_can_be_read_back(any_store: store.Store) -> None:
@@ -101,6 +140,51 @@ def test_a_store_that_is_away_is_said_to_be_unavailable() -> None:
             attempt()
     with pytest.raises(store.StoreUnavailable):
         list(away.list("k"))
+
+
+def test_neither_errors_nor_the_log_show_how_a_request_was_signed(caplog: pytest.LogCaptureFixture) -> None:
+    with answering(b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /?X-Amz-Signature=abc\r\n\r\n") as elsewhere:
+        for endpoint in ("http://127.0.0.1:9", elsewhere):
+            kept = store.open_bucket(endpoint=endpoint, bucket="away", access_key="ACCESSKEY", secret_key="SECRETKEY")
+            with caplog.at_level(logging.INFO), pytest.raises(store.StoreError, match="'leases/1'") as error:
+                kept.create("leases/1", b"mine")
+            shown = "".join(traceback.format_exception(error.value)) + caplog.text
+            for secret in ("X-Amz", "ACCESSKEY", "SECRETKEY"):
+                assert secret not in shown
+
+
+def test_an_unreachable_stores_error_says_why_and_nothing_of_the_url() -> None:
+    away = store.open_bucket(endpoint="http://127.0.0.1:9", bucket="away", access_key="a", secret_key="secret-key")
+    with pytest.raises(store.StoreUnavailable, match="Connection refused") as error:
+        away.get("k")
+    assert "url" not in str(error.value)
+
+
+def test_a_local_disk_that_takes_no_more_is_not_the_stores_fault(
+    any_store: store.Store, tmp_path: pathlib.Path
+) -> None:
+    any_store.put("tensors/big.bin", bytes(2 * store.CHUNK_BYTES))
+    patient = patience.PatientStore(any_store, threading.Event())
+    with largest_file(store.CHUNK_BYTES), pytest.raises(store.LocalDiskError) as error:
+        patient.get_file("tensors/big.bin", tmp_path / "big.bin")
+    assert "'tensors/big.bin': a file of this machine" in str(error.value) and "File too large" in str(error.value)
+    assert not (tmp_path / "big.bin").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_a_sentence(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").touch()
+    kept = store.FolderStore(tmp_path / "file" / "store")
+    for attempt in (lambda: kept.put("k", b""), lambda: kept.create("k", b"")):
+        with pytest.raises(store.LocalDiskError, match=r"'k': a file of this machine .* cannot be read or written"):
+            attempt()
+
+
+def test_a_full_disk_is_called_full(tmp_path: pathlib.Path) -> None:
+    kept = store.FolderStore(tmp_path / "store")
+    kept.put("k", b"content")
+    (tmp_path / "copy.part").symlink_to("/dev/full")  # where the copy is written until it is whole
+    with pytest.raises(store.LocalDiskError, match="'k': the disk of this machine is full; free some space"):
+        kept.get_file("k", tmp_path / "copy")
 
 
 def test_wrong_keys_are_refused_without_showing_them(minio_address: str) -> None:
