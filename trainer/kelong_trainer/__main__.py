@@ -19,16 +19,18 @@ import pathlib
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-import torch
 from kelong_contract import codec, conditions, environment, farewell, layout, manifests, names, orders, patience
 from kelong_contract import store as stores
-from kelong_speech import device
 from tqdm.contrib import logging as tqdm_logging
 
-from kelong_trainer import lease, loop, pipeline, telemetry
+from kelong_trainer import lease, telemetry
 from kelong_trainer.context import BadData, BadOrder, Refused, RunContext, Stopped
+
+if TYPE_CHECKING:  # at run time it is imported by who computes: only then must a wrong order or a stop wait for it
+    import torch
 
 PROGRAM = "kelong-trainer"
 log = logging.getLogger(__name__)
@@ -36,11 +38,9 @@ log = logging.getLogger(__name__)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the trainer; returns the exit code."""
+    _on_stop(_leave)
     order_file = _arguments(arguments).order
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
     try:
         settings = environment.read(os.environ)
     except environment.BadEnvironment as error:
@@ -48,13 +48,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return names.EXIT_BAD_ORDER
     bars = tqdm_logging.logging_redirect_tqdm() if sys.stderr.isatty() else contextlib.nullcontext()
     with bars:
-        return _run(order_file, settings, stopping)
+        return _run(order_file, settings)
 
 
-def _run(order_file: pathlib.Path, settings: environment.Environment, stopping: threading.Event) -> int:
+def _on_stop(handler: Callable[..., None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handler)
+
+
+def _leave(*_: object) -> None:
+    """Go at once, whatever is being imported: nothing has begun that could be saved.
+
+    Without a handler a container's first process would not even be ended by SIGTERM.
+    """
+    farewell.say(PROGRAM, "stopped: asked to stop before anything began")
+    os._exit(names.EXIT_SAVED)
+
+
+def _run(order_file: pathlib.Path, settings: environment.Environment) -> int:
     try:
         order = _read_order(order_file, settings)
-        _train(order, settings, stopping)
+        _train(order, settings)
     except BadOrder as error:
         farewell.say(PROGRAM, error.message)
         return names.EXIT_BAD_ORDER
@@ -70,7 +84,13 @@ def _run(order_file: pathlib.Path, settings: environment.Environment, stopping: 
     return names.EXIT_DONE
 
 
-def _train(order: orders.TrainingOrder, settings: environment.Environment, stopping: threading.Event) -> None:
+def _train(order: orders.TrainingOrder, settings: environment.Environment) -> None:
+    from kelong_speech import device
+
+    from kelong_trainer import loop, pipeline  # seconds, in which a stop still ends the process at once
+
+    stopping = threading.Event()
+    _on_stop(lambda *_: stopping.set())
     _set_threads(settings.threads)
     store = patience.PatientStore(settings.open_store(), stopping)
     taken = lease.take(store, order.voice.place(), settings.pod_name)
@@ -194,6 +214,8 @@ def _first_progress(store: stores.Store, order: orders.TrainingOrder, attempt: i
 
 
 def _device(order: orders.TrainingOrder) -> torch.device:
+    from kelong_speech import device
+
     try:
         return device.choose(order.device)
     except device.GPUUnusable as error:
@@ -202,6 +224,8 @@ def _device(order: orders.TrainingOrder) -> torch.device:
 
 def _set_threads(threads: int) -> None:
     """For everything that computes, also in processes that we start."""
+    import torch
+
     os.environ["OMP_NUM_THREADS"] = str(threads)
     torch.set_num_threads(threads)
 

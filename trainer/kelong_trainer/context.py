@@ -8,14 +8,17 @@ from __future__ import annotations
 import pathlib
 import threading
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
 from kelong_contract import layout
 from kelong_contract.environment import Environment
 from kelong_contract.orders import TrainingOrder
 from kelong_contract.store import Store
 
 from kelong_trainer.telemetry import Telemetry
+
+if TYPE_CHECKING:  # the front door imports this module and must answer a signal before torch is there
+    import torch
 
 
 class Refused(Exception):
