@@ -14,6 +14,7 @@ def test_keys_are_as_the_documentation_says() -> None:
         == "voices/studio/khazix/6f1c/checkpoints/1000/2/state.json"
     )
     assert layout.checkpoint_manifest(VOICE, 1000) == "voices/studio/khazix/6f1c/checkpoints/1000/manifest.json"
+    assert layout.pins(VOICE) == "voices/studio/khazix/6f1c/pins.json"
     assert layout.audition(VOICE, 1000, "greeting") == "voices/studio/khazix/6f1c/auditions/1000/greeting.wav"
     assert layout.synthesis_item(layout.synthesis("studio", "welcome"), "a", "wav") == "synthesis/studio/welcome/a.wav"
 

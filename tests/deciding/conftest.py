@@ -40,6 +40,7 @@ class World:
         self.jobs: tuple[views.JobView, ...] = ()
         self.pods: tuple[views.PodView, ...] = ()
         self.deployment: views.DeploymentView | None = None
+        self.batch_steps: tuple[int, ...] = ()
         self.service_is_anothers = False
 
     def see(self) -> views.ObservedVoice:
@@ -51,6 +52,7 @@ class World:
             jobs=self.jobs,
             pods=self.pods,
             deployment=self.deployment,
+            batch_steps=self.batch_steps,
             service_is_anothers=self.service_is_anothers,
         )
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 from kelong_cluster import apiserver, binaries
-from kelong_contract import names, store
+from kelong_contract import codec, layout, manifests, names, orders, store
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 PATIENCE_S = 60.0
@@ -197,3 +197,55 @@ def voice() -> dict[str, Any]:
     """The example VoiceModel, small."""
     document: dict[str, Any] = yaml.safe_load((ROOT / "examples" / "voicemodel-tiny.yaml").read_text())
     return document
+
+
+class Trainer:
+    """Leaves in the store what a trainer leaves."""
+
+    def __init__(self, cluster: Cluster, kept: store.Store) -> None:
+        self.cluster = cluster
+        self.kept = kept
+
+    def order(self, attempt: int = 1) -> orders.TrainingOrder:
+        found = self.cluster.get("configmap", f"khazix-train-{attempt}-order")
+        return codec.loads(orders.TrainingOrder, found["data"][names.ORDER_FILE].encode(), "order")
+
+    def says(self, step: int, **fields: Any) -> None:
+        order = self.order(fields.pop("job", 1))
+        progress = manifests.Progress(
+            attempt=1,
+            order_digest=codec.digest(order),
+            updated_at=f"2026-01-01T00:{step // 60 % 60:02d}:{step % 60:02d}+00:00",
+            device="cpu",
+            step=step,
+            max_steps=order.training.max_steps,
+            **({"stage": "train", "started_at": "2026-01-01T00:00:00+00:00"} | fields),
+        )
+        self.kept.put(layout.progress(order.voice.place()), codec.dumps(progress))
+
+    def saves(self, step: int, content: bytes = b"weights") -> None:
+        order = self.order()
+        place = order.voice.place()
+        key = layout.checkpoint_file(place, step, 1, "generator.safetensors")
+        self.kept.put(key, content)
+        file = manifests.StoredFile(
+            name="generator.safetensors", key=key, sha256=store.digest_bytes(content), size_bytes=len(content)
+        )
+        manifest = manifests.CheckpointManifest(
+            voice=order.voice,
+            step=step,
+            attempt=1,
+            created_at="2026-01-01T00:00:00+00:00",
+            order_digest=codec.digest(order),
+            corpus_digest="c",
+            preset="tiny",
+            speakers={"Khazix": 0},
+            listed=True,
+            files=(file,),
+        )
+        self.kept.put(layout.checkpoint_manifest(place, step), codec.dumps(manifest))
+
+
+@pytest.fixture
+def trainer(cluster: Cluster, kept: store.FolderStore) -> Trainer:
+    return Trainer(cluster, kept)
