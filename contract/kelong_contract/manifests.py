@@ -245,6 +245,8 @@ class Progress:
 
     `stage` is the stage that runs, `train`, or `done`; `device` is `cpu` or the GPU's name.
     `order_digest` tells which order this is about. `started_at` is when step 1 of the voice ran, None before.
+    `gradient_norms` are by network, before clipping. `kept_s` and `dropped_s` (by reason) are the seconds of the
+    dataset that are trained on and that are not, empty until the corpus is made.
     """
 
     attempt: int
@@ -259,6 +261,10 @@ class Progress:
     steps_per_s: float | None = None
     remaining_s: float | None = None
     losses: dict[str, float] = field(default_factory=dict)
+    learning_rate: float | None = None
+    gradient_norms: dict[str, float] = field(default_factory=dict)
+    kept_s: float | None = None
+    dropped_s: dict[str, float] = field(default_factory=dict)
     finished_stages: tuple[str, ...] = ()
     pod: str = ""
     problem: Problem | None = None

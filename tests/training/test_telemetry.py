@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
 import urllib.request
 from collections.abc import Callable
 
+import pytest
 from kelong_contract import layout, manifests, metrics
 from kelong_trainer import loss_log, telemetry
 
@@ -29,6 +31,17 @@ FIGURES = telemetry.StepFigures(
 )
 
 
+REPORT = manifests.CorpusReport(
+    digest="0",
+    clips=1,
+    recordings=1,
+    duration_s=12.0,
+    kept_s=10.0,
+    speakers=(),
+    dropped=(manifests.Dropped(reason="Silence", count=1, duration_s=2.0),),
+)
+
+
 def test_the_last_progress_is_always_written(bench) -> None:
     told = _telemetry(bench)
     told.start(0)
@@ -37,9 +50,12 @@ def test_the_last_progress_is_always_written(bench) -> None:
     told.cached_stage("phonemes")
     told.training_begins(resumed_from=6, started_at="2024-01-13T00:00:00Z")
     told.training_step(FIGURES)
+    told.dataset(REPORT)
     told.close()
     progress = bench.progress()
     assert (progress.step, progress.losses, progress.resumed_from) == (7, {"mel": 0.5}, 6)
+    assert (progress.learning_rate, progress.gradient_norms) == (2e-4, {"generator": 3.0})
+    assert (progress.kept_s, progress.dropped_s) == (10.0, {"Silence": 2.0})
     assert progress.finished_stages == ("slice", "phonemes")
     assert progress.stage == "train"
 
@@ -57,17 +73,7 @@ def test_metrics_are_served_under_the_names_of_the_contract(bench, unused_port: 
     told.start(unused_port)
     told.training_step(FIGURES)
     told.checkpoint_saved(0.2)
-    told.dataset(
-        manifests.CorpusReport(
-            digest="0",
-            clips=1,
-            recordings=1,
-            duration_s=12,
-            kept_s=10,
-            speakers=(),
-            dropped=(manifests.Dropped(reason="Silence", count=1, duration_s=2.0),),
-        )
-    )
+    told.dataset(REPORT)
     with urllib.request.urlopen(f"http://127.0.0.1:{unused_port}/metrics", timeout=5) as answer:
         page = answer.read().decode()
     told.close()
@@ -90,6 +96,22 @@ def test_the_loss_log_holds_every_line_once(bench) -> None:
     lines = [json.loads(line) for line in bench.store.get(key).splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5]
     assert math.isclose(lines[2]["losses"]["mel"], 1 / 3, rel_tol=0)
+
+
+def test_without_a_terminal_a_log_line_tells_how_long_the_rest_takes(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed_s = iter((0.0, 5.0, 10.0, 40.0))  # at its beginning, twice too early to say something, and late enough
+    monkeypatch.setattr(telemetry.time, "monotonic", lambda: next(passed_s, 40.0))
+    caplog.set_level(logging.INFO)
+    bar = telemetry.Bar("train", 100, " steps", done=60)
+    bar.advance(4)
+    assert not caplog.messages
+    bar.advance(16, note="mel 0.50")
+    assert caplog.messages == ["train 80/100 steps, 00:40 left, mel 0.50"]
+    bar.advance(20)
+    bar.close()
+    assert caplog.messages[-1] == "train 100/100 steps"
 
 
 def test_a_slow_store_does_not_slow_a_step(bench) -> None:

@@ -50,8 +50,8 @@ class Bar:
 
     def __init__(self, name: str, total: int, unit: str, done: int = 0) -> None:
         self._name, self._total, self._unit, self._done = name, total, unit, done
-        self._note = ""
-        self._logged_at = time.monotonic()
+        self._note, self._done_before = "", done
+        self._started_at = self._logged_at = time.monotonic()
         self._bar = tqdm.tqdm(
             total=total,
             initial=done,
@@ -72,9 +72,13 @@ class Bar:
             self.report()
 
     def report(self) -> None:
-        """Log where it is now."""
+        """Log where it is now, and how long the rest takes if it goes on like this."""
         self._logged_at = time.monotonic()
-        log.info("%s %d/%d %s%s", self._name, self._done, self._total, self._unit, f", {self._note}" * bool(self._note))
+        told = [f"{self._name} {self._done}/{self._total} {self._unit.strip()}"]
+        if self._done_before < self._done < self._total:
+            s_each = (self._logged_at - self._started_at) / (self._done - self._done_before)
+            told.append(f"{tqdm.tqdm.format_interval((self._total - self._done) * s_each)} left")
+        log.info("%s", ", ".join((*told, self._note) if self._note else told))
 
     def close(self) -> None:
         """Leave the terminal's line as it is."""
@@ -163,6 +167,8 @@ class Telemetry:
         self._kept.labels(*self._labels).set(report.kept_s)
         for dropped in report.dropped:
             self._dropped.labels(*self._labels, dropped.reason).set(dropped.duration_s)
+        dropped_s = {dropped.reason: dropped.duration_s for dropped in report.dropped}
+        self._change(urgent=True, kept_s=report.kept_s, dropped_s=dropped_s)
         reasons = ", ".join(f"{item.duration_s:.1f} s {item.reason}" for item in report.dropped)
         log.info(
             "the corpus has %d clips, %.1f s of %.1f s%s",
@@ -195,6 +201,8 @@ class Telemetry:
         self._change(
             step=figures.step,
             losses=figures.losses,
+            learning_rate=figures.learning_rate,
+            gradient_norms=figures.gradient_norms,
             steps_per_s=figures.steps_per_s,
             remaining_s=figures.remaining_s,
         )
