@@ -6,9 +6,11 @@ import io
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,9 +18,13 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from kelong_contract import codec, layout, manifests, names, orders, store
+import torch
+from kelong_contract import codec, layout, manifests, names, orders, patience, store
 from kelong_speech import config
 from kelong_speech.text import frontend
+from kelong_trainer import __main__ as door
+from kelong_trainer import lease, publish, state, telemetry
+from kelong_trainer.context import RunContext
 
 RATE_HZ = config.AudioConfig().sample_rate_hz
 SENTENCES = ("你好，世界。", "今天天气很好。", "我们下期再见。", "欢迎收听节目。")
@@ -70,6 +76,51 @@ class Bench:
         process = self.start(order, threads=threads)
         _, errors = process.communicate(timeout=300)
         return process.returncode, errors
+
+    def lease(self, holder: str, at: store.Store | None = None) -> lease.Lease:
+        return lease.take(patience.PatientStore(at or self.store, threading.Event()), self.place, holder)
+
+    def context(self, attempt: int = 1) -> RunContext:
+        """A trainer process without its front door."""
+        order = self.order()
+        begun = manifests.Progress(
+            attempt=attempt, order_digest="0", updated_at="", stage="train", device="cpu", step=0, max_steps=4
+        )
+        return RunContext(
+            order=order,
+            order_digest=codec.digest(order),
+            attempt=attempt,
+            store=self.store,
+            work_dir=self.folder / "work",
+            environment=None,  # type: ignore[arg-type]
+            threads=1,
+            device=torch.device("cpu"),
+            telemetry=telemetry.Telemetry(store=self.store, place=self.place, progress=begun),
+            stopping=threading.Event(),
+        )
+
+    def publisher(self, taken: lease.Lease, step: int = 2) -> tuple[publish.Publisher, publish.Save, list[int]]:
+        """A publisher, an untrained state to save as a step, and where the steps that it commits are listed."""
+        context = self.context(taken.attempt)
+        voice = config.preset("tiny", speakers=(config.Speaker(name="Mei", id=0),))
+        fresh = state.fresh(voice, context.order.training, context.device)
+        fresh.step = step
+        facts = state.Facts(
+            step=step,
+            epoch=0,
+            batch=2,
+            batch_frames=400,
+            seed=7,
+            learning_rate=2e-4,
+            started_at="",
+            threads=1,
+            device="cpu",
+            cpu="any",
+            torch_version="any",
+        )
+        committed: list[int] = []
+        made = publish.Publisher(context, taken, voice, "0", before=lambda: None, committed=committed.append)
+        return made, publish.Save(snapshot=state.snapshot(fresh), facts=facts, listed=True), committed
 
     def losses(self, attempt: int) -> list[manifests.LossLine]:
         lines = self.store.get(layout.losses(self.place, attempt)).splitlines()
@@ -165,3 +216,33 @@ def unused_port() -> int:
 @pytest.fixture
 def bench(new_bench: Callable[[str], Bench]) -> Bench:
     return new_bench("bench")
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, bench: Bench) -> Callable[[Bench], None]:
+    """Make the environment of this process that of a trainer on a bench, `bench` until another is named."""
+
+    def at(chosen: Bench) -> None:
+        monkeypatch.setenv(names.ENV_STORE_URL, chosen.store.root.as_uri())
+        monkeypatch.setenv(names.ENV_WORK_DIR, str(chosen.folder / "work"))
+        monkeypatch.setenv(names.ENV_THREADS, "1")
+        monkeypatch.setenv(names.ENV_METRICS_PORT, "0")
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+    at(bench)
+    return at
+
+
+@pytest.fixture
+def run_here(here: Callable[[Bench], None], bench: Bench) -> Iterator[Callable[[str], int]]:
+    """The front door in this process; what it sets is put back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def run(order: str) -> int:
+        file = bench.folder / "order.json"
+        file.write_text(order)
+        return door.main(["--order", str(file)])
+
+    yield run
+    for number, handler in before.items():
+        signal.signal(number, handler)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 import torch
 from kelong_contract import codec, layout, manifests, store
 from kelong_speech import config
-from kelong_trainer import checkpoints, lease, publish, state, telemetry
-from kelong_trainer.context import BadData, RunContext, Stopped
+from kelong_trainer import checkpoints, state, telemetry
+from kelong_trainer.context import BadData, Stopped
 
 
 def _manifest(bench, step: int, *, listed: bool = True, attempt: int = 1) -> manifests.CheckpointManifest:
@@ -99,55 +97,14 @@ def test_a_file_that_is_not_as_it_was_saved_is_named(bench) -> None:
 
 
 def test_each_process_takes_the_next_number_and_the_older_one_learns_of_it(bench) -> None:
-    first = lease.take(bench.store, bench.place, "one")
+    first = bench.lease("one")
     assert (first.attempt, first.lost()) == (1, False)
-    second = lease.take(bench.store, bench.place, "two")
+    second = bench.lease("two")
     assert (second.attempt, second.lost(), first.lost()) == (2, False, True)
 
 
-def _publisher(bench, taken: lease.Lease) -> tuple[publish.Publisher, publish.Save, list[int]]:
-    order = bench.order()
-    told = telemetry.Telemetry(
-        store=bench.store,
-        place=bench.place,
-        progress=manifests.Progress(
-            attempt=taken.attempt, order_digest="0", updated_at="", stage="train", device="cpu", step=0, max_steps=4
-        ),
-    )
-    context = RunContext(
-        order=order,
-        order_digest=codec.digest(order),
-        attempt=taken.attempt,
-        store=bench.store,
-        work_dir=bench.folder / "work",
-        environment=None,  # type: ignore[arg-type]
-        threads=1,
-        device=torch.device("cpu"),
-        telemetry=told,
-        stopping=threading.Event(),
-    )
-    voice = config.preset("tiny", speakers=(config.Speaker(name="Mei", id=0),))
-    fresh = state.fresh(voice, order.training, torch.device("cpu"))
-    fresh.step = 2
-    facts = state.Facts(
-        step=2,
-        epoch=0,
-        batch=2,
-        seed=7,
-        learning_rate=2e-4,
-        started_at="",
-        threads=1,
-        device="cpu",
-        cpu="any",
-        torch_version="any",
-    )
-    committed: list[int] = []
-    made = publish.Publisher(context, taken, voice, "0", committed.append)
-    return made, publish.Save(snapshot=state.snapshot(fresh), facts=facts, listed=True), committed
-
-
 def test_a_checkpoint_is_whole_and_comes_back_as_it_was(bench) -> None:
-    publisher, save, committed = _publisher(bench, lease.take(bench.store, bench.place, "one"))
+    publisher, save, committed = bench.publisher(bench.lease("one"))
     publisher.save(save)
     publisher.close()
     assert committed == [2]
@@ -164,8 +121,25 @@ def test_a_checkpoint_is_whole_and_comes_back_as_it_was(bench) -> None:
 
 
 def test_a_process_that_was_overtaken_commits_nothing(bench) -> None:
-    publisher, save, committed = _publisher(bench, lease.take(bench.store, bench.place, "one"))
-    lease.take(bench.store, bench.place, "two")
+    publisher, save, committed = bench.publisher(bench.lease("one"))
+    bench.lease("two")
+    publisher.save(save)
+    with pytest.raises(Stopped, match="newer attempt"):
+        publisher.close()
+    assert bench.steps() == [] and committed == []
+
+
+def test_a_process_that_is_overtaken_while_the_store_is_away_commits_nothing(bench) -> None:
+    class Away(type(bench.store)):  # type: ignore[misc]
+        """Gone when the manifest is written; back once a successor has begun."""
+
+        def put(self, key: str, data: bytes, content_type: str = "") -> None:
+            if not bench.store.exists(layout.lease(bench.place, 2)):
+                bench.lease("two")
+                raise store.StoreUnavailable("it is away")
+            super().put(key, data, content_type)
+
+    publisher, save, committed = bench.publisher(bench.lease("one", at=Away(bench.store.root)))
     publisher.save(save)
     with pytest.raises(Stopped, match="newer attempt"):
         publisher.close()
@@ -173,7 +147,7 @@ def test_a_process_that_was_overtaken_commits_nothing(bench) -> None:
 
 
 def test_weights_that_are_not_numbers_are_never_committed(bench) -> None:
-    publisher, save, _ = _publisher(bench, lease.take(bench.store, bench.place, "one"))
+    publisher, save, _ = bench.publisher(bench.lease("one"))
     next(iter(save.snapshot.generator.values())).fill_(float("nan"))
     publisher.save(save)
     with pytest.raises(BadData, match="no longer numbers"):

@@ -3,32 +3,10 @@
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Callable, Iterator
 
 import pytest
 from kelong_contract import codec, layout, manifests, names
 from kelong_trainer import __main__ as door
-
-
-@pytest.fixture
-def run_here(monkeypatch: pytest.MonkeyPatch, bench) -> Iterator[Callable[[str], int]]:
-    """The front door in this process; what it sets is put back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    monkeypatch.setenv(names.ENV_STORE_URL, bench.store.root.as_uri())
-    monkeypatch.setenv(names.ENV_WORK_DIR, str(bench.folder / "work"))
-    monkeypatch.setenv(names.ENV_THREADS, "1")
-    monkeypatch.setenv(names.ENV_METRICS_PORT, "0")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-
-    def run(order: str) -> int:
-        file = bench.folder / "order.json"
-        file.write_text(order)
-        return door.main(["--order", str(file)])
-
-    yield run
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def test_a_wrong_order_is_refused_with_every_fault_at_once(bench, run_here, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,6 +82,26 @@ def test_a_changed_checkpoint_is_not_resumed_from(bench, run_here) -> None:
     problem = bench.progress().problem
     assert problem is not None and problem.reason == "ChecksumMismatch" and stored.key in problem.message
     assert bench.steps() == [1]
+
+
+def test_a_document_in_the_store_that_cannot_be_read_is_named(
+    bench, run_here, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_here(codec.dumps(bench.order(max_steps=1, interval_steps=1)).decode()) == names.EXIT_DONE
+    order = codec.dumps(bench.order(max_steps=2, interval_steps=1)).decode()
+    for key in (layout.corpus(bench.place), layout.checkpoint_manifest(bench.place, 1)):
+        good = bench.store.get(key)
+        bench.store.put(key, good[: len(good) // 2])
+        capsys.readouterr()
+
+        assert run_here(order) == names.EXIT_BAD_DATA
+
+        said = capsys.readouterr().err
+        assert f"{key} is not usable: it is not JSON" in said and "restore it" in said
+        assert "Traceback" not in said
+        problem = bench.progress().problem
+        assert problem is not None and problem.reason == "BadData" and key in problem.message
+        bench.store.put(key, good)
 
 
 def test_another_corpus_is_not_mixed_into_a_voice(bench, run_here) -> None:

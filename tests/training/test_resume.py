@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from kelong_contract import codec, layout, manifests, names
+from kelong_trainer import loop
 
 
 def wait_for(happened: Callable[[], bool], seconds: float) -> None:
@@ -54,3 +57,30 @@ def test_a_run_that_was_stopped_and_resumed_has_the_losses_of_one_that_was_not(n
         assert [len(report.auditions) + len(report.failures), report.step] == [1, step]
         if report.attempt == 1:
             assert step <= stopped_at
+
+
+def test_a_process_that_is_killed_leaves_the_losses_of_every_step_that_is_saved(bench) -> None:
+    process = bench.start(bench.order(max_steps=100, interval_steps=2))
+    wait_for(lambda: bool(bench.steps()), 300)
+    process.kill()
+    process.wait()
+    saved = bench.steps()[-1]
+    assert [line.step for line in bench.losses(1)][:saved] == list(range(1, saved + 1))
+
+
+def test_a_voice_goes_on_with_the_batches_it_began_with_whatever_the_default_is_now(
+    bench, new_bench: Callable[[str], Any], here, run_here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(max_steps: int) -> None:
+        order = bench.order(max_steps=max_steps, interval_steps=max_steps, batch_frames=None)
+        assert run_here(codec.dumps(order).decode()) == names.EXIT_DONE
+
+    train(1)
+    monkeypatch.setitem(loop.BATCH_FRAMES, "tiny", 200)
+    train(2)
+
+    monkeypatch.undo()
+    whole = new_bench("whole")
+    here(whole)
+    train(2)
+    assert bench.losses(2) == [dataclasses.replace(line, attempt=2) for line in whole.losses(1) if line.step == 2]

@@ -47,9 +47,11 @@ def manifest(store: stores.Store, place: layout.Voice, step: int) -> manifests.C
 def fetch(store: stores.Store, wanted: manifests.CheckpointManifest, folder: pathlib.Path) -> None:
     """Download a step's files and compare their digests; raises BadData naming the first that does not match."""
     for name in state.FILES:
-        stored = wanted.file(name)
         try:
+            stored = wanted.file(name)
             store.get_file(stored.key, folder / name)
+        except KeyError:
+            raise _damaged(wanted.step, f"its manifest names no {name}") from None
         except stores.NoSuchObject:
             raise _damaged(wanted.step, f"{stored.key} is missing") from None
         found = stores.digest_file(folder / name)

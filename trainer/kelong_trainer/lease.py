@@ -10,6 +10,7 @@ import json
 import logging
 
 from kelong_contract import layout
+from kelong_contract.patience import PatientStore
 from kelong_contract.store import AlreadyExists, Store
 
 log = logging.getLogger(__name__)
@@ -18,18 +19,35 @@ log = logging.getLogger(__name__)
 class Lease:
     """The attempt that this process took."""
 
-    def __init__(self, store: Store, place: layout.Voice, attempt: int) -> None:
+    def __init__(self, store: PatientStore, place: layout.Voice, attempt: int) -> None:
         self._store, self._place = store, place
         self.attempt = attempt
         self._lost = False
 
     def lost(self) -> bool:
         """Whether a newer attempt exists. Once true it stays true."""
-        self._lost = self._lost or _newest(self._store, self._place) > self.attempt
+        return self._look(self._store)
+
+    def commit(self, key: str, data: bytes) -> bool:
+        """Write an object unless a newer attempt exists; whether it was written.
+
+        While the store is away every try looks again: an outage lasts long enough for a successor to begin.
+        """
+
+        def attempt(store: Store) -> bool:
+            if self._look(store):
+                return False
+            store.put(key, data, "application/json")
+            return True
+
+        return self._store.insist(attempt)
+
+    def _look(self, store: Store) -> bool:
+        self._lost = self._lost or _newest(store, self._place) > self.attempt
         return self._lost
 
 
-def take(store: Store, place: layout.Voice, holder: str) -> Lease:
+def take(store: PatientStore, place: layout.Voice, holder: str) -> Lease:
     """Take the next attempt; `holder` (the pod's name) is written into it for whoever looks."""
     attempt = _newest(store, place)
     while True:

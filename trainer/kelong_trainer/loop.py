@@ -12,11 +12,11 @@ import logging
 import pathlib
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import safetensors
 import torch
-from kelong_contract import codec, conditions, layout, manifests
+from kelong_contract import codec, conditions, layout, manifests, orders
 from kelong_speech import config as voice_config
 
 from kelong_trainer import auditions, checkpoints, clip_features, dataset, loss_log, publish, state, step, telemetry
@@ -53,15 +53,23 @@ def deterministic(device: torch.device) -> None:
 
 
 class _Training:
-    """A state and what it was resumed from."""
+    """A state, and what of its beginning stays true for the voice's whole life.
 
-    def __init__(self, at: state.TrainingState, started_at: str) -> None:
-        self.state, self.started_at, self.resumed_from = at, started_at, at.step
+    The sampler's position counts batches, so it means nothing with batches of another size.
+    """
+
+    def __init__(self, at: state.TrainingState, started_at: str, batch_frames: int) -> None:
+        self.state, self.started_at, self.batch_frames = at, started_at, batch_frames
 
 
 def _begin(context: RunContext, corpus: manifests.Corpus) -> _Training:
     started_at = context.telemetry.progress.started_at or telemetry.now()
-    return _Training(state.fresh(_config(context, corpus), context.order.training, context.device), started_at)
+    at = state.fresh(_config(context, corpus), context.order.training, context.device)
+    return _Training(at, started_at, _batch_frames(context.order))
+
+
+def _batch_frames(order: orders.TrainingOrder) -> int:
+    return order.training.batch_frames or BATCH_FRAMES[order.model.preset]
 
 
 def _resume(context: RunContext, corpus: manifests.Corpus) -> _Training | None:
@@ -78,22 +86,25 @@ def _resume(context: RunContext, corpus: manifests.Corpus) -> _Training | None:
         )
     folder = context.work_dir / "resume"
     checkpoints.fetch(context.store, newest, folder)
-    config = voice_config.from_json((folder / state.CONFIG).read_bytes())
-    at = state.fresh(config, context.order.training, context.device)
     try:
+        config = voice_config.from_json((folder / state.CONFIG).read_bytes())
+        at = state.fresh(config, context.order.training, context.device)
         facts = state.read(folder, at)
-    except (state.StateMismatch, codec.Malformed, safetensors.SafetensorError) as error:
+    except (voice_config.ConfigError, state.StateMismatch, codec.Malformed, safetensors.SafetensorError) as error:
         raise BadData(
             conditions.CHECKSUM_MISMATCH, f"training cannot resume from step {newest.step}: {error}"
         ) from error
     shutil.rmtree(folder)
     log.info("training resumes after step %d", facts.step)
-    _compare(facts, context)
-    return _Training(at, facts.started_at)
+    training = _Training(at, facts.started_at, facts.batch_frames)
+    _compare(facts, _facts(context, training))
+    ordered = context.order.training.batch_frames
+    if ordered not in (None, facts.batch_frames):
+        log.warning("training goes on with batches of %d frames as it began, not %d", facts.batch_frames, ordered)
+    return training
 
 
-def _compare(then: state.Facts, context: RunContext) -> None:
-    now = _facts(context, then.step, then.position, then.started_at)
+def _compare(then: state.Facts, now: state.Facts) -> None:
     for name in ("threads", "device", "cpu", "torch_version", "seed"):
         before, after = getattr(then, name), getattr(now, name)
         if before != after:
@@ -105,15 +116,16 @@ def _compare(then: state.Facts, context: RunContext) -> None:
             )
 
 
-def _facts(context: RunContext, at_step: int, position: dataset.Position, started_at: str) -> state.Facts:
-    training = context.order.training
+def _facts(context: RunContext, training: _Training) -> state.Facts:
+    order, position = context.order.training, training.state.position
     return state.Facts(
-        step=at_step,
+        step=training.state.step,
         epoch=position.epoch,
         batch=position.batch,
-        seed=training.seed,
-        learning_rate=state.learning_rate(training.learning_rate, position.epoch),
-        started_at=started_at,
+        batch_frames=training.batch_frames,
+        seed=order.seed,
+        learning_rate=state.learning_rate(order.learning_rate, position.epoch),
+        started_at=training.started_at,
         threads=context.threads,
         device=context.telemetry.progress.device,
         cpu=state.processor(),
@@ -133,6 +145,7 @@ def _config(context: RunContext, corpus: manifests.Corpus) -> voice_config.Voice
             ),
             text_feature_channels=kept.channels(corpus, clip_features.TEXT),
             style_channels=kept.channels(corpus, clip_features.STYLE),
+            front_end=voice_config.FrontEndConfig(profile=context.order.training.profile),
         )
     except voice_config.ConfigError as error:
         raise BadOrder(conditions.BAD_ORDER, str(error)) from error
@@ -152,9 +165,9 @@ def _run(
         context.store.put(layout.corpus(context.place), codec.dumps(corpus), "application/json")
     saved = at.step
     with (
-        _publisher(publish.Publisher(context, lease, at.config, codec.digest(corpus), heard.add)) as publisher,
         _losses(context) as losses,
-        _loader(context, corpus, at) as loader,
+        _publisher(context, lease, training, corpus, before=losses.upload, committed=heard.add) as publisher,
+        _loader(context, corpus, training) as loader,
     ):
         for figures in _steps(context, training, loader):
             losses.add(manifests.LossLine(step=at.step, attempt=context.attempt, losses=figures.losses))
@@ -170,9 +183,7 @@ def _run(
 
 
 def _save(context: RunContext, training: _Training, *, listed: bool) -> publish.Save:
-    at = training.state
-    facts = _facts(context, at.step, at.position, training.started_at)
-    return publish.Save(snapshot=state.snapshot(at), facts=facts, listed=listed)
+    return publish.Save(snapshot=state.snapshot(training.state), facts=_facts(context, training), listed=listed)
 
 
 def _diverged(context: RunContext, at_step: int, error: step.Diverged) -> BadData:
@@ -222,8 +233,18 @@ def _note(losses: dict[str, float], steps_per_s: float) -> str:
 
 
 @contextlib.contextmanager
-def _publisher(publisher: publish.Publisher) -> Iterator[publish.Publisher]:
+def _publisher(
+    context: RunContext,
+    lease: Lease,
+    training: _Training,
+    corpus: manifests.Corpus,
+    *,
+    before: Callable[[], None],
+    committed: Callable[[int], None],
+) -> Iterator[publish.Publisher]:
     """Whatever ends training, what was handed over is written first: it may be the last good step."""
+    config, digest = training.state.config, codec.digest(corpus)
+    publisher = publish.Publisher(context, lease, config, digest, before=before, committed=committed)
     try:
         yield publisher
     except BaseException:
@@ -243,11 +264,10 @@ def _losses(context: RunContext) -> Iterator[loss_log.LossLog]:
 
 
 @contextlib.contextmanager
-def _loader(context: RunContext, corpus: manifests.Corpus, at: state.TrainingState) -> Iterator[dataset.Loader]:
-    order = context.order
+def _loader(context: RunContext, corpus: manifests.Corpus, training: _Training) -> Iterator[dataset.Loader]:
+    at, seed = training.state, context.order.training.seed
     clips = dataset.Dataset(corpus, at.config, context.store, context.place, context.work_dir)
-    batch_frames = order.training.batch_frames or BATCH_FRAMES[order.model.preset]
-    loader = dataset.Loader(clips, batch_frames, order.training.seed, at.position, at.config.audio.hop_samples)
+    loader = dataset.Loader(clips, training.batch_frames, seed, at.position, at.config.audio.hop_samples)
     try:
         yield loader
     finally:

@@ -1,7 +1,8 @@
 """Checkpoints on their way to the store, on a thread of their own: training goes on while they are written.
 
 One may be under way and one may wait; a third makes training wait, so that memory stays bounded and nothing is lost.
-The order is what makes a step whole: tensors, state, configuration, a last look at the lease, and then the manifest.
+The order is what makes a step whole: tensors, state, configuration, the loss log, a last look at the lease, and then
+the manifest.
 """
 
 from __future__ import annotations
@@ -35,7 +36,11 @@ class Save:
 
 
 class Publisher:
-    """Writes checkpoints in the order they are handed over; `committed` is told of each listed step that exists."""
+    """Writes checkpoints in the order they are handed over.
+
+    `before` is called before a step comes to exist: what must not lag behind it is uploaded there. `committed` is told
+    of each listed step that exists.
+    """
 
     def __init__(
         self,
@@ -43,10 +48,12 @@ class Publisher:
         lease: Lease,
         config: VoiceConfig,
         corpus_digest: str,
+        *,
+        before: Callable[[], None],
         committed: Callable[[int], None],
     ) -> None:
         self._context, self._lease, self._config = context, lease, config
-        self._corpus_digest, self._committed = corpus_digest, committed
+        self._corpus_digest, self._before, self._committed = corpus_digest, before, committed
         self._waiting: queue.Queue[Save | None] = queue.Queue(maxsize=1)
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
@@ -97,13 +104,10 @@ class Publisher:
             context.store.put_file(key, path)
             files.append(manifests.StoredFile(name=name, key=key, sha256=digest, size_bytes=path.stat().st_size))
         shutil.rmtree(folder)
-        if self._lease.lost():
+        self._before()
+        manifest = codec.dumps(self._manifest(save, files))
+        if not self._lease.commit(layout.checkpoint_manifest(context.place, step), manifest):
             raise Stopped(f"a newer attempt has begun; step {step} is left to it")
-        context.store.put(
-            layout.checkpoint_manifest(context.place, step),
-            codec.dumps(self._manifest(save, files)),
-            "application/json",
-        )
         took_s = time.monotonic() - started
         log.info("step %d is saved (%.1f s)", step, took_s)
         context.telemetry.checkpoint_saved(took_s)

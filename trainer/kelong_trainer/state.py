@@ -37,11 +37,15 @@ DECAY_PER_EPOCH = 0.99996
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What state.json says. The last four tell whether a resume can repeat the very numbers of a run never stopped."""
+    """What state.json says. The last four tell whether a resume can repeat the very numbers of a run never stopped.
+
+    `batch` counts batches of at most `batch_frames` padded frames.
+    """
 
     step: int
     epoch: int
     batch: int
+    batch_frames: int
     seed: int
     learning_rate: float
     started_at: str

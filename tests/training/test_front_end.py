@@ -1,0 +1,31 @@
+"""A voice is spoken to by the rules that its phonemes were made by."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from kelong_contract import codec, layout, names
+from kelong_speech import config
+from kelong_speech.text import frontend
+from kelong_trainer.stages import phonemes
+
+TEXT = "三百米，百分之一百。"  # the two profiles read it with different tones
+
+
+@pytest.mark.parametrize("profile", ["fixed", "as-original"])
+def test_the_saved_configuration_names_the_front_end_of_the_corpus(bench, run_here, profile: str) -> None:
+    order = bench.order(max_steps=1, interval_steps=1, profile=profile)
+    corpus = bench.corpus()
+    texts = dataclasses.replace(corpus, clips=tuple(dataclasses.replace(clip, text=TEXT) for clip in corpus.clips))
+    read = phonemes.run(dataclasses.replace(bench.context(), order=order), texts)
+    bench.store.put(layout.corpus(bench.place), codec.dumps(read))
+    assert frontend.analyse(TEXT).tones != frontend.analyse(TEXT, frontend.Profile.AS_ORIGINAL).tones
+
+    assert run_here(codec.dumps(order).decode()) == names.EXIT_DONE
+
+    voice = config.from_json(bench.store.get(bench.manifest(1).file("config.json").key))
+    assert voice.front_end.profile == profile
+    for clip in bench.corpus().clips:
+        spoken = frontend.analyse(clip.text, frontend.Profile(voice.front_end.profile))
+        assert (spoken.phones, spoken.tones) == (clip.phones, clip.tones)
