@@ -92,8 +92,14 @@ class Auditions:
             self._end_process()
 
     def _hear(self, step: int) -> None:
-        """Have one step spoken. If the process dies every time, the step's report says so."""
+        """Have one step spoken. If the process dies every time, the step's report says so.
+
+        A step may be removed, by retention or by a person, while it waits or is spoken: then there is nothing to hear.
+        """
         for attempt in range(1, TRIES + 1):
+            if not self._context.store.exists(layout.checkpoint_manifest(self._context.place, step)):
+                log.info("step %d was removed before it was heard", step)
+                return
             process = self._start_process()
             if process is None:
                 return
@@ -105,7 +111,8 @@ class Auditions:
                 return
             log.warning("speaking step %d ended with exit status %d", step, process.returncode)
             if attempt == TRIES:
-                self._report_death(step, process.returncode)
+                with contextlib.suppress(stores.NoSuchObject):  # removed while it was spoken
+                    self._report_death(step, process.returncode)
 
     def _start_process(self) -> subprocess.Popen[str] | None:
         """The running process or a new one; None once abandoned."""
