@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pathlib
+import re
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from kelong_contract import store
@@ -70,6 +72,50 @@ def any_store(request: pytest.FixtureRequest) -> store.Store:
     if request.param == "folder":
         return store.FolderStore(request.getfixturevalue("tmp_path") / "store")
     return request.getfixturevalue("bucket_store")
+
+
+@pytest.fixture
+def stop_early() -> Callable[[subprocess.Popen[str]], str]:
+    """Sends SIGTERM to a program as soon as it handles it, before torch is there; returns its standard error."""
+
+    def stop(process: subprocess.Popen[str]) -> str:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            assert process.poll() is None and time.monotonic() < deadline
+            loaded = _has_loaded_torch(process)  # looked at before the handler is: one that is late is not excused
+            if _handles_sigterm(process):
+                break
+            time.sleep(0.002)
+        assert not loaded, "SIGTERM was not handled yet when torch had been loaded"
+        process.send_signal(signal.SIGTERM)
+        return process.communicate(timeout=2)[1]
+
+    return stop
+
+
+@pytest.fixture
+def stop_in_imports() -> Callable[[subprocess.Popen[str]], str]:
+    """Sends SIGTERM to a program while torch is being imported; returns its standard error."""
+
+    def stop(process: subprocess.Popen[str]) -> str:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not _has_loaded_torch(process):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.002)
+        process.send_signal(signal.SIGTERM)
+        return process.communicate(timeout=10)[1]  # no handler can run until torch's libraries are mapped
+
+    return stop
+
+
+def _handles_sigterm(process: subprocess.Popen[str]) -> bool:
+    status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    caught = re.search(r"^SigCgt:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return caught is not None and bool(int(caught[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def _has_loaded_torch(process: subprocess.Popen[str]) -> bool:
+    return "libtorch" in pathlib.Path(f"/proc/{process.pid}/maps").read_text()
 
 
 def free_port() -> int:

@@ -12,7 +12,7 @@ import pathlib
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from kelong_contract import codec, conditions, environment, farewell, names
@@ -32,6 +32,7 @@ def main(arguments: list[str], variables: Mapping[str, str]) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     batch = options.door == "batch"
+    _on_stop(lambda *_: _leave(names.EXIT_SAVED if batch else names.EXIT_DONE))
     try:
         if batch:
             synthesis, settings = _start(SynthesisOrder, options.order, variables)
@@ -41,11 +42,25 @@ def main(arguments: list[str], variables: Mapping[str, str]) -> int:
         _serve(serving, settings, options.host, _port(options.port, variables))
         return names.EXIT_DONE
     except Ending as ending:
-        farewell.say(PROGRAM, ending.message)
+        farewell.say(PROGRAM, ending.message, reason=ending.reason)
         return ending.exit_code
     except StoreError as error:
         farewell.say(PROGRAM, f"the store failed: {error}")
         return EXIT_FAILED
+
+
+def _on_stop(handler: Callable[..., None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handler)
+
+
+def _leave(exit_code: int) -> None:
+    """Go at once, whatever is being imported: nothing has begun that could be saved or drained.
+
+    Without a handler a container's first process would not even be ended by SIGTERM.
+    """
+    farewell.say(PROGRAM, "stopped: asked to stop before anything began")
+    os._exit(exit_code)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -124,8 +139,7 @@ def _speak_list(order: SynthesisOrder, settings: Environment) -> None:
     from kelong_inference import batch
 
     stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    _on_stop(lambda *_: stopping.set())
     batch.run(order, settings, stopping)
 
 
