@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from kelong_contract import names
-from kelong_operator import settings
+from kelong_contract import names, resources
+from kelong_operator import children, order_book, settings, views
 
 TRY_OUT = {"minio": {"enabled": True}}
 OWN_STORE = {"store": {"endpoint": "https://s3.example.com", "secretName": "my-keys"}, "namespaces": ["a", "b"]}
@@ -107,3 +107,34 @@ def test_crds_come_with_the_chart_unless_switched_off_and_stay_when_it_goes(
     assert {crd["metadata"]["name"] for crd in crds} == {"voicemodels.kelong.dev", "synthesisjobs.kelong.dev"}
     assert all(crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep" for crd in crds)
     assert of_kind(render(TRY_OUT | {"crds": {"install": False}}), "CustomResourceDefinition") == []
+
+
+def test_the_pod_monitor_finds_a_port_of_every_program(
+    render: Callable[[dict[str, Any]], list[dict[str, Any]]], tmp_path: pathlib.Path
+) -> None:
+    documents = render(OWN_STORE | {"metrics": {"podMonitor": True}})
+    (monitor,) = of_kind(documents, "PodMonitor")
+    scraped = {endpoint["port"] for endpoint in monitor["spec"]["podMetricsEndpoints"]}
+    (selected,) = monitor["spec"]["selector"]["matchExpressions"]
+    (operator,), (config,) = of_kind(documents, "Deployment"), of_kind(documents, "ConfigMap")
+    (tmp_path / "config.yaml").write_text(config["data"]["config.yaml"])
+    made = [operator, *children_of(settings.read(tmp_path / "config.yaml"))]
+    templates = [document["spec"]["template"] for document in made]
+    assert [template["metadata"]["labels"][selected["key"]] for template in templates] == selected["values"]
+    for template in templates:
+        ports = template["spec"]["containers"][0]["ports"]
+        number = int(template["metadata"]["annotations"]["prometheus.io/port"])
+        assert [port["containerPort"] for port in ports if port["name"] in scraped] == [number]
+
+
+def children_of(chosen: settings.Settings) -> list[dict[str, Any]]:
+    """The training Job and the servers of a voice, as the operator makes them."""
+    given = {"speakers": [{"name": "A"}], "dataset": {"source": {"type": "S3", "s3": {"prefix": "a/"}}}}
+    spec = resources.voice_model_spec(given)
+    owner = views.Owner(kind=names.VOICE_MODEL, namespace="ns", name="a", uid="u", generation=1)
+    training = order_book.training_order(owner, spec, chosen)
+    serving = order_book.serving_order(owner, spec, 1, "a" * 64, chosen)
+    return [
+        children.build_training_job(owner, spec, training, chosen, attempt=1, start_step=0, listing_digest=None),
+        children.build_deployment(owner, spec, serving, chosen),
+    ]
