@@ -44,9 +44,7 @@ class Applier:
         if isinstance(action, Create):
             self._create(owner, action.body)
         elif isinstance(action, Apply):
-            kind, name = action.body["kind"], action.body["metadata"]["name"]
-            self._cluster.apply(kind, owner.namespace, name, action.body)
-            self._counted.wrote(kind, "apply")
+            self._apply(owner, action.body)
         elif isinstance(action, Suspend):
             patch = {"spec": {"suspend": action.suspended}}
             self._cluster.merge("Job", owner.namespace, action.job, patch)
@@ -65,6 +63,21 @@ class Applier:
         log.info("%s %s/%s: steps %s are pinned", *_key(owner), ", ".join(map(str, pin.steps)) or "(none)")
         if pin.must_exist is not None:
             self._store.get(layout.checkpoint_manifest(place, pin.must_exist))  # gone meanwhile: look again
+
+    def _apply(self, owner: Owner, body: Mapping[str, Any]) -> None:
+        """Server-side apply, unless the object is so already.
+
+        It is marked with the body's digest, by which a field that is no longer wanted is noticed; every other field
+        is compared, so that what somebody has changed by hand is set right.
+        """
+        kind, metadata = body["kind"], body["metadata"]
+        marks = metadata.get("annotations", {}) | {names.ANNOTATION_APPLIED_HASH: codec.digest(body)}
+        wanted = {**body, "metadata": metadata | {"annotations": marks}}
+        found = self._cluster.find(kind, owner.namespace, metadata["name"])
+        if found is not None and rules.holds(found, wanted):
+            return
+        self._cluster.apply(kind, owner.namespace, metadata["name"], wanted)
+        self._counted.wrote(kind, "apply")
 
     def _create(self, owner: Owner, body: Mapping[str, Any]) -> None:
         kind, name = body["kind"], body["metadata"]["name"]

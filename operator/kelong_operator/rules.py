@@ -8,6 +8,9 @@ from typing import Any
 
 from kelong_contract.resources import CheckpointStatus
 
+from kelong_operator import quantity
+
+POD_PATIENCE = datetime.timedelta(seconds=30)
 MOST_CHECKPOINTS = 256  # a 257th entry would make the API server refuse every status write
 
 
@@ -36,6 +39,15 @@ def duration(seconds: float) -> str:
     return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
 
 
+def waiting_for_pod(job: str, start_time: str | None, now: str) -> str:
+    """What to say of a Job without a pod. Why one cannot be made is in the Job's events only."""
+    due, looked = moment(start_time), moment(now)
+    if due is None or looked is None or looked - due < POD_PATIENCE:
+        return f"the Job {job} waits for its pod"
+    causes = "a quota, a missing PriorityClass or RuntimeClass"
+    return f"the Job {job} has no pod; its events, in `kubectl describe job {job}`, tell why ({causes})"
+
+
 def merge_patch(old: Any, new: Any) -> Any:
     """The JSON merge patch from one object to another; {} where they are equal."""
     patch = {}
@@ -46,6 +58,18 @@ def merge_patch(old: Any, new: Any) -> Any:
         both = isinstance(before, Mapping) and isinstance(after, Mapping)
         patch[key] = merge_patch(before, after) if both else after
     return patch
+
+
+def holds(live: Any, wanted: Any) -> bool:
+    """Whether an object of the API server says all that the wanted one says; what else it says does not matter."""
+    if isinstance(wanted, Mapping) and isinstance(live, Mapping):
+        return all(holds(live.get(key), value) for key, value in wanted.items())
+    if isinstance(wanted, list) and isinstance(live, list):
+        return len(live) == len(wanted) and all(map(holds, live, wanted))
+    if live is None:
+        return not wanted  # the API server leaves out what is empty
+    amount = quantity.parse(wanted) if isinstance(wanted, str) else None
+    return bool(live == wanted) or (amount is not None and amount == quantity.parse(live))
 
 
 def listed(checkpoints: Iterable[CheckpointStatus], pinned: Iterable[int | None]) -> tuple[CheckpointStatus, ...]:

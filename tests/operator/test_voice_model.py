@@ -7,8 +7,7 @@ import time
 import urllib.request
 from typing import Any
 
-import pytest
-from kelong_contract import codec, layout, manifests, names, orders, store
+from kelong_contract import layout, manifests, names, store
 
 FAILED_JOB = {
     "startTime": "2026-01-01T00:00:00Z",
@@ -27,58 +26,6 @@ FAILED_JOB = {
 }
 
 
-class Trainer:
-    """Leaves in the store what a trainer leaves."""
-
-    def __init__(self, cluster: Any, kept: store.FolderStore) -> None:
-        self.cluster = cluster
-        self.kept = kept
-
-    def order(self, attempt: int = 1) -> orders.TrainingOrder:
-        found = self.cluster.get("configmap", f"khazix-train-{attempt}-order")
-        return codec.loads(orders.TrainingOrder, found["data"][names.ORDER_FILE].encode(), "order")
-
-    def says(self, step: int, **fields: Any) -> None:
-        order = self.order(fields.pop("job", 1))
-        progress = manifests.Progress(
-            attempt=1,
-            order_digest=codec.digest(order),
-            updated_at=f"2026-01-01T00:{step // 60 % 60:02d}:{step % 60:02d}+00:00",
-            device="cpu",
-            step=step,
-            max_steps=order.training.max_steps,
-            **({"stage": "train", "started_at": "2026-01-01T00:00:00+00:00"} | fields),
-        )
-        self.kept.put(layout.progress(order.voice.place()), codec.dumps(progress))
-
-    def saves(self, step: int, content: bytes = b"weights") -> None:
-        order = self.order()
-        place = order.voice.place()
-        key = layout.checkpoint_file(place, step, 1, "generator.safetensors")
-        self.kept.put(key, content)
-        file = manifests.StoredFile(
-            name="generator.safetensors", key=key, sha256=store.digest_bytes(content), size_bytes=len(content)
-        )
-        manifest = manifests.CheckpointManifest(
-            voice=order.voice,
-            step=step,
-            attempt=1,
-            created_at="2026-01-01T00:00:00+00:00",
-            order_digest=codec.digest(order),
-            corpus_digest="c",
-            preset="tiny",
-            speakers={"Khazix": 0},
-            listed=True,
-            files=(file,),
-        )
-        self.kept.put(layout.checkpoint_manifest(place, step), codec.dumps(manifest))
-
-
-@pytest.fixture
-def trainer(cluster: Any, kept: store.FolderStore) -> Trainer:
-    return Trainer(cluster, kept)
-
-
 def listed_steps(cluster: Any) -> list[int]:
     return [item["step"] for item in cluster.get("voicemodel", "khazix").get("status", {}).get("checkpoints", [])]
 
@@ -89,6 +36,14 @@ def servers_are_ready(cluster: Any) -> None:
     wished = found["spec"]["replicas"]
     counts = dict.fromkeys(("replicas", "readyReplicas", "availableReplicas", "updatedReplicas"), wished)
     cluster.set_status("deployment", "khazix", counts | {"observedGeneration": found["metadata"]["generation"]})
+
+
+def metrics(operator: Any) -> str:
+    """What the operator's metrics endpoint answers."""
+    port = operator.environment[names.ENV_METRICS_PORT]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        text: str = answer.read().decode()
+    return text
 
 
 def begin(cluster: Any, voice: dict[str, Any]) -> None:
@@ -108,7 +63,7 @@ def test_the_training_pod_passes_pod_security_restricted(cluster: Any, operator:
 
 
 def test_from_apply_to_a_promoted_step_and_back(
-    cluster: Any, operator: Any, voice: dict[str, Any], trainer: Trainer
+    cluster: Any, operator: Any, voice: dict[str, Any], trainer: Any
 ) -> None:
     begin(cluster, voice)
     trainer.says(60)
@@ -149,7 +104,7 @@ def test_from_apply_to_a_promoted_step_and_back(
 
 
 def test_an_operator_that_is_killed_in_between_loses_and_doubles_nothing(
-    cluster: Any, operator: Any, voice: dict[str, Any], trainer: Trainer
+    cluster: Any, operator: Any, voice: dict[str, Any], trainer: Any
 ) -> None:
     begin(cluster, voice)
     operator.kill()
@@ -171,7 +126,7 @@ def test_an_operator_that_is_killed_in_between_loses_and_doubles_nothing(
 
 
 def test_an_operator_with_nothing_to_do_writes_nothing(
-    cluster: Any, operator: Any, voice: dict[str, Any], trainer: Trainer
+    cluster: Any, operator: Any, voice: dict[str, Any], trainer: Any
 ) -> None:
     begin(cluster, voice)
     trainer.says(60)
@@ -186,14 +141,36 @@ def test_an_operator_with_nothing_to_do_writes_nothing(
         kinds = ("voicemodels", "deployments", "services", "jobs", "configmaps")
         return [item["metadata"]["resourceVersion"] for kind in kinds for item in cluster.all(kind)]
 
+    def writes() -> list[str]:
+        return [line for line in metrics(operator).splitlines() if line.startswith("kelong_api_writes_total")]
+
     time.sleep(1)
-    before = versions()
+    before = versions(), writes()
+    assert any('kind="Deployment",verb="apply"' in line for line in before[1])
     time.sleep(4)
-    assert versions() == before
+    assert (versions(), writes()) == before
+
+
+def test_what_somebody_changes_on_the_servers_is_set_right(
+    cluster: Any, operator: Any, voice: dict[str, Any], trainer: Any
+) -> None:
+    begin(cluster, voice)
+    trainer.saves(50)
+    cluster.eventually(lambda: listed_steps(cluster) == [50], "the checkpoint in status")
+    cluster.kubectl("patch", "vmodel", "khazix", "--type=merge", '-p={"spec":{"promotedStep":50}}')
+    cluster.eventually(lambda: cluster.get("deployment", "khazix"), "the Deployment")
+    cluster.kubectl("scale", "deployment/khazix", "--replicas=5")
+    cluster.eventually(lambda: cluster.get("deployment", "khazix")["spec"]["replicas"] == 1, "one server as wished")
+    selector = cluster.get("service", "khazix")["spec"]["selector"]
+    wrong = json.dumps({"spec": {"selector": dict.fromkeys(selector, "another")}})
+    cluster.kubectl("patch", "service", "khazix", "--type=merge", f"-p={wrong}")
+    cluster.eventually(
+        lambda: cluster.get("service", "khazix")["spec"]["selector"] == selector, "the Service selects the servers"
+    )
 
 
 def test_bad_data_is_told_and_not_tried_again_until_suspend_is_toggled(
-    cluster: Any, operator: Any, voice: dict[str, Any], trainer: Trainer
+    cluster: Any, operator: Any, voice: dict[str, Any], trainer: Any
 ) -> None:
     begin(cluster, voice)
     problem = manifests.Problem(reason="TooFewClips", message="no recording below recordings/x/khazix/ can be used")
@@ -237,7 +214,7 @@ def test_a_model_that_is_uploaded_after_it_was_missed_starts_the_next_attempt(
 
 
 def test_a_changed_interval_replaces_the_job_with_its_own_order(
-    cluster: Any, operator: Any, voice: dict[str, Any], trainer: Trainer
+    cluster: Any, operator: Any, voice: dict[str, Any], trainer: Any
 ) -> None:
     begin(cluster, voice)
     cluster.set_status("job", "khazix-train-1", {"active": 1, "startTime": "2026-01-01T00:00:00Z"})
@@ -253,7 +230,7 @@ def test_a_changed_interval_replaces_the_job_with_its_own_order(
 
 
 def test_a_checkpoint_that_was_tampered_with_is_not_served(
-    cluster: Any, operator: Any, voice: dict[str, Any], trainer: Trainer, kept: store.FolderStore
+    cluster: Any, operator: Any, voice: dict[str, Any], trainer: Any, kept: store.FolderStore
 ) -> None:
     begin(cluster, voice)
     trainer.saves(50)
@@ -291,12 +268,10 @@ def test_a_voice_can_be_deleted_while_the_operator_is_away(cluster: Any, operato
 def test_health_and_metrics_answer(cluster: Any, operator: Any, voice: dict[str, Any]) -> None:
     begin(cluster, voice)
     cluster.eventually_says("voicemodel", "khazix", "Ready", "Pending")
-    port = operator.environment[names.ENV_METRICS_PORT]
     health = operator.command[-1].removeprefix("--health-port=")
     with urllib.request.urlopen(f"http://127.0.0.1:{health}/healthz", timeout=5) as answer:
         assert answer.read() == b"ok\n"
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-        text = answer.read().decode()
+    text = metrics(operator)
     assert 'kelong_reconciles_total{kind="VoiceModel",result="success"}' in text
     assert 'kelong_resources{kind="VoiceModel",reason="Pending"}' in text
     assert 'kelong_api_writes_total{kind="Job",verb="create"} 1.0' in text
