@@ -103,6 +103,19 @@ NEEDS_A_PERSON = frozenset(
     }
 )
 
+# What a program that refuses its order or its data may name as the reason, in its last words (`farewell`).
+REFUSALS = frozenset(
+    {
+        BAD_ORDER,
+        GPU_UNUSABLE,
+        MODEL_SOURCE_UNAVAILABLE,
+        BAD_DATA,
+        STEP_NOT_FOUND,
+        CHECKSUM_MISMATCH,
+        INPUT_INVALID,
+    }
+)
+
 # Transitions worth an event: what a condition turned to, and what the event is called.
 _EVENTS: dict[tuple[str, str], tuple[Literal["Normal", "Warning"], str]] = {
     (DATASET_READY, PREPARED): ("Normal", "DatasetPrepared"),

@@ -1,6 +1,7 @@
 """The last sentence of a program that stops: on standard error for whoever looks, and where the kubelet picks it up.
 
-The operator repeats it in a condition, so it must say what is wrong, what was expected and what to do.
+The operator repeats it in a condition, so it must say what is wrong, what was expected and what to do. Where a program
+knows the condition's reason, the termination message is "Reason: sentence".
 """
 
 from __future__ import annotations
@@ -8,17 +9,24 @@ from __future__ import annotations
 import pathlib
 import sys
 
-from kelong_contract import names
+from kelong_contract import conditions, names
 
 MOST_BYTES = 4096  # what the kubelet keeps of a termination message
 
 
-def say(program: str, sentence: str, log: pathlib.Path = pathlib.Path(names.TERMINATION_LOG)) -> None:
+def say(program: str, sentence: str, reason: str | None = None) -> None:
     """Write why the program stops. Outside a pod there is no termination log, and standard error is enough."""
+    log = pathlib.Path(names.TERMINATION_LOG)
     print(f"{program}: {sentence}", file=sys.stderr, flush=True)
     if not log.exists():
         return
     try:
-        log.write_bytes(sentence.encode()[:MOST_BYTES])
+        log.write_bytes((f"{reason}: {sentence}" if reason is not None else sentence).encode()[:MOST_BYTES])
     except OSError as error:
         print(f"{program}: {log} cannot be written ({error})", file=sys.stderr, flush=True)
+
+
+def parse(message: str) -> tuple[str | None, str]:
+    """A termination message as its reason and sentence. A reason that no program gives is part of the sentence."""
+    reason, colon, sentence = message.partition(": ")
+    return (reason, sentence) if colon and reason in conditions.REFUSALS else (None, message)

@@ -11,7 +11,7 @@ from kelong_contract.resources import ServingStatus
 from kelong_operator import children, order_book, pinning
 from kelong_operator.plan import Action, Apply, Lane
 from kelong_operator.settings import Settings
-from kelong_operator.views import DeploymentView, ObservedVoice, PodView, StoreAway, Trouble
+from kelong_operator.views import DeploymentView, ObservedVoice, StoreAway, Trouble
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,17 +90,17 @@ def decide(seen: ObservedVoice, settings: Settings) -> Lane:
 
 
 def is_rolled_out(seen: ObservedVoice, target: Target | None) -> bool:
-    """Whether the servers are all of the target, and as many as wished for are ready.
+    """Whether the servers are all of the target, and as many as wished for are ready. No server is no rollout.
 
     Once that was so, one ready server is enough: scaling up is no new rollout.
     """
     servers, wished = seen.deployment, seen.spec.serving.replicas
-    if target is None or servers is None or not servers.owned or not _carries(servers, target):
+    if wished == 0 or target is None or servers is None or not servers.owned or not _carries(servers, target):
         return False
     if servers.existing != servers.updated:
         return False
     if seen.status.promoted_step == target.step:
-        return servers.available >= min(1, wished)
+        return servers.available >= 1
     return servers.current and servers.replicas == wished and min(servers.updated, servers.available) >= wished
 
 
@@ -141,7 +141,7 @@ def _promoted(seen: ObservedVoice, choice: Choice) -> Finding:
     if is_rolled_out(seen, target):
         message = f"step {target.step} serves"
         return Finding(type=conditions.PROMOTED, status="True", reason=conditions.SERVING, message=message)
-    trouble = _server_trouble(seen.pods, target.step)
+    trouble = _server_trouble(seen, target)
     if servers is not None and servers.deadline_message is not None and _carries(servers, target):
         told = trouble.message if trouble is not None else servers.deadline_message
         return _no(conditions.PROGRESS_DEADLINE_EXCEEDED, f"step {target.step} did not become ready: {told}")
@@ -170,14 +170,15 @@ def _carries(servers: DeploymentView, target: Target) -> bool:
     return (servers.step, servers.manifest_sha256) == (target.step, target.manifest_sha256)
 
 
-def _server_trouble(pods: tuple[PodView, ...], step: int) -> Trouble | None:
-    """Why a server of the step is not ready. A checkpoint that it refused (exit code 65) has its own reason."""
-    for pod in pods:
-        if pod.component != names.COMPONENT_SERVER or pod.step != str(step) or pod.trouble is None or pod.ready:
-            continue
-        if pod.exit_code == names.EXIT_BAD_DATA:
-            return Trouble(reason=conditions.CHECKSUM_MISMATCH, message=pod.trouble.message)
-        return pod.trouble
+def _server_trouble(seen: ObservedVoice, target: Target) -> Trouble | None:
+    """Why a server of the step is not ready, or why there is none."""
+    for pod in seen.pods:
+        of_step = pod.component == names.COMPONENT_SERVER and pod.step == str(target.step)
+        if of_step and not pod.ready and pod.trouble is not None:
+            return pod.trouble
+    servers = seen.deployment
+    if servers is not None and servers.refusal is not None and _carries(servers, target):
+        return Trouble(reason=conditions.POD_REFUSED, message=f"its pods cannot be made: {servers.refusal}")
     return None
 
 

@@ -9,7 +9,7 @@ from kelong_contract.conditions import Finding
 from kelong_contract.manifests import SynthesisManifest
 from kelong_contract.resources import FailedItemStatus, ItemCounts, Resolved, SynthesisJobStatus
 
-from kelong_operator import children, order_book, refusal, views
+from kelong_operator import children, order_book, refusal, rules, views
 from kelong_operator.plan import Action, Create, Plan, Suspend
 from kelong_operator.settings import Settings
 from kelong_operator.views import JobView, ObservedSynthesis, StoreAway, SynthesisInStore
@@ -39,7 +39,7 @@ def decide(seen: ObservedSynthesis, settings: Settings, now: str) -> Plan[Synthe
         actions = (Suspend(job=job.name, suspended=seen.spec.suspend),)
     record = seen.store.record if isinstance(seen.store, SynthesisInStore) else None
     status = _counted(status, record)
-    return _plan(seen, status, _outcome(seen, job, record), actions, settings, now)
+    return _plan(seen, status, _outcome(seen, job, record, now), actions, settings, now)
 
 
 def _resolve(seen: ObservedSynthesis) -> tuple[SynthesisJobStatus, Finding | None]:
@@ -95,7 +95,7 @@ def _begin(
     return _plan(seen, status, (finding,), actions, settings, now)
 
 
-def _outcome(seen: ObservedSynthesis, job: JobView, record: SynthesisManifest | None) -> tuple[Finding, ...]:
+def _outcome(seen: ObservedSynthesis, job: JobView, record: SynthesisManifest | None, now: str) -> tuple[Finding, ...]:
     """What the Job, its pod and its record amount to."""
     pod = views.latest_pod(seen.pods, job.name)
     if record is not None and record.finished:
@@ -113,7 +113,9 @@ def _outcome(seen: ObservedSynthesis, job: JobView, record: SynthesisManifest | 
         return (_waiting(pod.trouble.reason, pod.trouble.message),)
     if pod is not None and pod.phase == "Running":
         return (_waiting(conditions.RUNNING, f"pod {pod.name} speaks on node {pod.node}"),)
-    return (_waiting(conditions.SCHEDULING, f"the Job {job.name} waits for its pod"),)
+    if pod is None:
+        return (_waiting(conditions.SCHEDULING, rules.waiting_for_pod(job.name, job.start_time, now)),)
+    return (_waiting(conditions.SCHEDULING, f"pod {pod.name} of the Job {job.name} is on its way"),)
 
 
 def _verdict(record: SynthesisManifest) -> Finding:

@@ -52,7 +52,7 @@ class _Where:
         return self.current.problem if self.current is not None else None
 
 
-def decide(seen: ObservedVoice, settings: Settings) -> Lane:
+def decide(seen: ObservedVoice, settings: Settings, now: str) -> Lane:
     """What to do about the training Job, and the conditions DatasetReady, Trained, Suspended."""
     foreign = [job.name for job in seen.jobs if not job.owned]
     if foreign:
@@ -67,7 +67,7 @@ def decide(seen: ObservedVoice, settings: Settings) -> Lane:
         return Lane(findings=_findings(seen, where, found), again_in_s=_REPLACING_LOOK_S)
     if seen.spec.suspend:
         return _suspended(seen, where, settings)
-    return _wanted(seen, where, settings)
+    return _wanted(seen, where, settings, now)
 
 
 def locate(seen: ObservedVoice) -> _Where:
@@ -188,7 +188,7 @@ def _suspended(seen: ObservedVoice, where: _Where, settings: Settings) -> Lane:
     return Lane(findings=_findings(seen, where, found), actions=actions, again_in_s=again_in_s)
 
 
-def _wanted(seen: ObservedVoice, where: _Where, settings: Settings) -> Lane:
+def _wanted(seen: ObservedVoice, where: _Where, settings: Settings, now: str) -> Lane:
     job, wish = where.job, order_book.training_wish(seen.spec)
     soon_s = settings.intervals.training_seconds
     if job is None:
@@ -208,7 +208,8 @@ def _wanted(seen: ObservedVoice, where: _Where, settings: Settings) -> Lane:
         actions = () if job.suspended else (Suspend(job=job.name, suspended=True),)
         return Lane(findings=_findings(seen, where, found), actions=actions, again_in_s=soon_s)
     resume = (Suspend(job=job.name, suspended=False),) if job.suspended else ()
-    return Lane(findings=_findings(seen, where, _at_work(where)), actions=resume, again_in_s=soon_s)
+    found = _at_work(where, job, order_book.training_gpus(seen.spec, settings), now)
+    return Lane(findings=_findings(seen, where, found), actions=resume, again_in_s=soon_s)
 
 
 def _next_attempt(seen: ObservedVoice, where: _Where, settings: Settings) -> Lane:
@@ -282,16 +283,17 @@ def _told(trouble: Trouble | None, job: JobView) -> str:
     return trouble.message if trouble is not None else job.failure_message
 
 
-def _at_work(where: _Where) -> Finding:
+def _at_work(where: _Where, job: JobView, gpus: int, now: str) -> Finding:
     """Trained, of a Job that is on its way."""
-    pod, job, current = where.pod, where.job, where.current
-    reason, message = conditions.SCHEDULING, f"the Job {job.name if job else ''} waits for its pod"
+    pod, current = where.pod, where.current
+    reason, message = conditions.SCHEDULING, rules.waiting_for_pod(job.name, job.start_time, now)
     if pod is not None and pod.trouble is not None:
         reason, message = pod.trouble.reason, pod.trouble.message
     elif pod is not None and pod.phase == "Running":
         training = current is not None and current.started_at is not None and current.stage in ("train", "done")
         reason = conditions.RUNNING if training else conditions.PREPARING
         message = f"pod {pod.name} {'trains' if training else 'prepares the recordings'} on node {pod.node}"
+        message += f", using 1 of its {gpus} GPUs" if gpus > 1 else ""
     elif pod is not None and pod.node is not None:
         message = f"pod {pod.name} is starting on node {pod.node}"
     return Finding(type=conditions.TRAINED, status="False", reason=reason, message=message)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kelong_contract import conditions, names
+from kelong_contract import conditions, farewell, names
 from kelong_contract.manifests import CorpusReport, Progress, SynthesisManifest
 from kelong_contract.resources import (
     SynthesisJobSpec,
@@ -36,7 +36,10 @@ class Owner:
 
 @dataclass(frozen=True, kw_only=True)
 class JobView:
-    """A Job. `wish` is the digest of the part of the spec it was made for; without `owned` the name is another's."""
+    """A Job. `wish` is the digest of the part of the spec it was made for; without `owned` the name is another's.
+
+    `start_time` is when its pod was due, the last time it was not suspended.
+    """
 
     name: str
     uid: str
@@ -44,6 +47,7 @@ class JobView:
     deleting: bool
     attempt: int
     suspended: bool
+    start_time: str | None
     busy_pods: int
     complete: bool
     failed: bool
@@ -88,7 +92,6 @@ class PodView:
     node: str | None
     ready: bool
     deleting: bool
-    exit_code: int | None
     trouble: Trouble | None
 
     @property
@@ -99,7 +102,10 @@ class PodView:
 
 @dataclass(frozen=True, kw_only=True)
 class DeploymentView:
-    """The Deployment of the speech servers, with the step and manifest that it was last rolled out for."""
+    """The Deployment of the speech servers, with the step and manifest that it was last rolled out for.
+
+    `refusal` says why pods of it cannot be made, `deadline_message` that they are not ready after a long time.
+    """
 
     owned: bool
     deleting: bool
@@ -111,6 +117,7 @@ class DeploymentView:
     updated: int
     available: int
     existing: int
+    refusal: str | None
     deadline_message: str | None
 
 
@@ -222,6 +229,7 @@ def job_of(document: Document, uid: str) -> JobView:
         deleting="deletionTimestamp" in metadata,
         attempt=_number(labels.get(names.LABEL_ATTEMPT)),
         suspended=bool(document["spec"].get("suspend")),
+        start_time=status.get("startTime"),
         busy_pods=max(status.get("active", 0), 0) + max(status.get("terminating") or 0, 0),
         complete="Complete" in turned,
         failed="Failed" in turned,
@@ -239,8 +247,6 @@ def pod_of(document: Document) -> PodView:
     """A pod from the API server's JSON."""
     metadata, status = document["metadata"], document.get("status", {})
     labels = metadata.get("labels", {})
-    containers = status.get("containerStatuses", [])
-    ended = [end for item in containers if (end := _end_of(item)) is not None]
     return PodView(
         name=metadata["name"],
         component=labels.get(names.LABEL_COMPONENT, ""),
@@ -251,7 +257,6 @@ def pod_of(document: Document) -> PodView:
         node=document["spec"].get("nodeName"),
         ready=any(item["type"] == "Ready" and item["status"] == "True" for item in status.get("conditions", [])),
         deleting="deletionTimestamp" in metadata,
-        exit_code=ended[0]["exitCode"] if ended else None,
         trouble=_trouble(metadata["name"], status),
     )
 
@@ -260,11 +265,9 @@ def deployment_of(document: Document, uid: str) -> DeploymentView:
     """A Deployment from the API server's JSON."""
     metadata, status = document["metadata"], document.get("status", {})
     annotations = metadata.get("annotations", {})
-    late = [
-        item.get("message", "")
-        for item in status.get("conditions", [])
-        if item["type"] == "Progressing" and item.get("reason") == "ProgressDeadlineExceeded"
-    ]
+    turned = {item["type"]: item for item in status.get("conditions", [])}
+    progressing, failure = turned.get("Progressing", {}), turned.get("ReplicaFailure", {})
+    late = progressing.get("reason") == "ProgressDeadlineExceeded"
     return DeploymentView(
         owned=is_owned(document, uid),
         deleting="deletionTimestamp" in metadata,
@@ -276,7 +279,8 @@ def deployment_of(document: Document, uid: str) -> DeploymentView:
         updated=status.get("updatedReplicas", 0),
         available=status.get("availableReplicas", 0),
         existing=status.get("replicas", 0),
-        deadline_message=late[0] if late else None,
+        refusal=failure.get("message", "") if failure.get("status") == "True" else None,
+        deadline_message=progressing.get("message", "") if late else None,
     )
 
 
@@ -291,13 +295,6 @@ def batch_step_of(document: Document, voice: str) -> int | None:
     return step
 
 
-def _end_of(container: Document) -> Document | None:
-    """How the container ended, or ended the last time where it waits to be started again."""
-    now = container.get("state", {})
-    ended: Document | None = now.get("terminated")
-    return container.get("lastState", {}).get("terminated") if ended is None and "waiting" in now else ended
-
-
 def _trouble(pod: str, status: Document) -> Trouble | None:
     for condition in status.get("conditions", []):
         if (condition["type"], condition["status"], condition.get("reason")) == (
@@ -307,19 +304,28 @@ def _trouble(pod: str, status: Document) -> Trouble | None:
         ):
             return Trouble(reason=conditions.UNSCHEDULABLE, message=condition.get("message", ""))
     for container in status.get("containerStatuses", []):
-        state = container.get("state", {})
-        if (waiting := state.get("waiting")) is not None:
-            if (found := _waiting_trouble(pod, waiting, container)) is not None:
-                return found
-        elif (ended := state.get("terminated")) is not None and ended["exitCode"] != 0:
-            return _end_trouble(pod, ended)
+        if (found := _container_trouble(pod, container)) is not None:
+            return found
     if status.get("phase") == "Failed" and status.get("reason"):
         message = f"pod {pod}: {status['reason']}: {status.get('message', '')}"
         return Trouble(reason=conditions.POD_FAILED, message=message)
     return None
 
 
-def _waiting_trouble(pod: str, waiting: Document, container: Document) -> Trouble | None:
+def _container_trouble(pod: str, container: Document) -> Trouble | None:
+    state = container.get("state", {})
+    waiting, ended = state.get("waiting"), state.get("terminated")
+    if waiting is not None and (found := _waiting_trouble(pod, waiting)) is not None:
+        return found
+    if ended is not None:
+        return _end_trouble(pod, ended) if ended["exitCode"] != 0 else None
+    # What starts again after a crash has not got over it before it is ready. To tell of the crash only in between
+    # would turn a condition to and fro, with an event each time.
+    last = container.get("lastState", {}).get("terminated")
+    return _end_trouble(pod, last) if last is not None and not container.get("ready") else None
+
+
+def _waiting_trouble(pod: str, waiting: Document) -> Trouble | None:
     reason, message = waiting.get("reason", ""), waiting.get("message", "")
     told = f"pod {pod}: {message or reason}"
     if reason in ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"):
@@ -329,13 +335,12 @@ def _waiting_trouble(pod: str, waiting: Document, container: Document) -> Troubl
         return Trouble(reason=missing, message=told)
     if reason in ("CreateContainerError", "RunContainerError"):
         return Trouble(reason=conditions.POD_REFUSED, message=told)
-    last = container.get("lastState", {}).get("terminated")
-    return _end_trouble(pod, last) if reason == "CrashLoopBackOff" and last is not None else None
+    return None
 
 
 def _end_trouble(pod: str, ended: Document) -> Trouble:
-    reason = conditions.OUT_OF_MEMORY if ended.get("reason") == "OOMKilled" else conditions.POD_FAILED
-    told = ended.get("message", "").strip()
+    given, told = farewell.parse(ended.get("message", "").strip())
+    reason = given or (conditions.OUT_OF_MEMORY if ended.get("reason") == "OOMKilled" else conditions.POD_FAILED)
     message = f"pod {pod} ended with exit code {ended['exitCode']} ({ended.get('reason', 'Error')})"
     return Trouble(reason=reason, message=f"{message}: {told}" if told else message)
 

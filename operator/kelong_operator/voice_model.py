@@ -21,7 +21,7 @@ from kelong_operator.views import ObservedVoice, StoreAway, VoiceInStore
 def decide(seen: ObservedVoice, settings: Settings, now: str) -> Plan[VoiceModelStatus]:
     """What to do about a VoiceModel. `now` is an RFC 3339 time."""
     try:
-        lanes = (training.decide(seen, settings), serving.decide(seen, settings))
+        lanes = (training.decide(seen, settings, now), serving.decide(seen, settings))
     except ValueError as error:  # the schema lets through what an order refuses
         return refusal.refuse(seen.owner, seen.status, str(error), settings, now)
     status = _status(seen, lanes, settings, now)

@@ -99,6 +99,7 @@ class World:
             deleting=False,
             attempt=attempt,
             suspended=False,
+            start_time=None,
             busy_pods=1,
             complete=False,
             failed=False,
@@ -123,7 +124,6 @@ class World:
             node="gpu-1",
             ready=True,
             deleting=False,
-            exit_code=None,
             trouble=None,
         )
         return dataclasses.replace(basic, **fields)
@@ -181,6 +181,7 @@ class World:
             updated=self.spec.serving.replicas,
             available=ready,
             existing=self.spec.serving.replicas,
+            refusal=None,
             deadline_message=None,
         )
         return dataclasses.replace(basic, **fields)

@@ -110,6 +110,19 @@ def test_no_replicas_stop_the_servers_and_keep_the_step(world: Any, look: Any) -
     assert world.status.promoted_step == 500
 
 
+def test_a_step_without_a_server_does_not_count_as_promoted(world: Any) -> None:
+    world.trains(700, 500, 600)
+    world.serves(500)
+    world.edit_serving(replicas=0)
+    world.edit(promoted_step=600)
+    world.deployment = world.servers(600, ready=0)
+    assert world.settle().status.promoted_step == 500
+    assert world.condition("Promoted") == ("False", "ScaledToZero")
+    world.edit_serving(replicas=1)
+    world.deployment = world.servers(600)
+    assert world.settle().status.promoted_step == 600
+
+
 def test_scaling_up_is_no_new_promotion(world: Any, look: Any) -> None:
     world.trains(700, 500)
     world.serves(500)
@@ -137,17 +150,7 @@ def test_a_broken_checkpoint_is_not_served_and_what_serves_goes_on(world: Any, l
     assert [item.step for item in world.status.checkpoints] == [500, 600]
 
 
-def test_a_server_that_refuses_its_checkpoint_is_told_in_its_own_words(world: Any) -> None:
-    world.trains(700, 500)
-    world.edit(promoted_step=500)
-    world.deployment = world.servers(500, ready=0)
-    trouble = views.Trouble(reason="PodFailed", message="pod p ended with exit code 65: generator has another SHA-256")
-    world.pods += (world.pod(names.COMPONENT_SERVER, step="500", ready=False, exit_code=65, trouble=trouble),)
-    assert world.condition("Promoted") == ("False", "ChecksumMismatch")
-    assert "another SHA-256" in world.message("Promoted")
-
-
-@pytest.mark.parametrize("reason", ["Unschedulable", "SecretMissing", "ImagePullFailed"])
+@pytest.mark.parametrize("reason", ["Unschedulable", "SecretMissing", "ImagePullFailed", "GPUUnusable", "StepNotFound"])
 def test_a_servers_trouble_is_repeated(world: Any, reason: str) -> None:
     world.trains(700, 500)
     world.edit(promoted_step=500)
@@ -156,6 +159,14 @@ def test_a_servers_trouble_is_repeated(world: Any, reason: str) -> None:
     world.pods += (world.pod(names.COMPONENT_SERVER, step="500", ready=False, trouble=trouble),)
     assert world.condition("Promoted") == ("False", reason)
     assert "in the kubelet's words" in world.message("Promoted")
+
+
+def test_servers_whose_pods_cannot_be_made_are_told_in_the_clusters_words(world: Any) -> None:
+    world.trains(700, 500)
+    world.edit(promoted_step=500)
+    world.deployment = world.servers(500, ready=0, updated=0, existing=0, refusal='pods "k" is forbidden: quota')
+    assert world.condition("Promoted") == ("False", "PodRefused")
+    assert 'pods "k" is forbidden: quota' in world.message("Ready")
 
 
 def test_a_rollout_that_takes_too_long_is_told_while_the_old_step_serves(world: Any) -> None:

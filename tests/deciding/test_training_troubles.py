@@ -33,6 +33,17 @@ def test_a_pods_trouble_is_repeated_in_its_own_words(world: Any, reason: str, me
     assert world.decide().actions == ()
 
 
+def test_a_job_that_gets_no_pod_is_told_with_where_to_look(world: Any, look: Any) -> None:
+    world.jobs = (world.job(start_time="2026-01-02T03:03:50Z"),)
+    assert world.message("Trained") == "the Job khazix-train-1 waits for its pod"
+    world.settle()
+    world.jobs = (world.job(start_time="2026-01-02T03:03:30Z"),)
+    decided = world.settle()
+    assert world.condition("Trained") == ("False", "Scheduling")
+    assert "kubectl describe job khazix-train-1" in world.message("Ready")
+    assert look.told(decided) == []
+
+
 def test_trouble_of_a_pod_that_was_replaced_is_forgotten(world: Any) -> None:
     trouble = views.Trouble(reason="OutOfMemory", message="exit code 137")
     old = world.pod(name="old", phase="Failed", ready=False, created="2026-01-01T00:00:00Z", trouble=trouble)
@@ -70,7 +81,7 @@ def test_a_bad_order_is_told_with_the_trainers_reason(world: Any, reason: str, m
 def test_a_trainer_that_could_not_even_reach_the_store_is_told_in_its_last_words(world: Any) -> None:
     world.jobs = (failed(world, 64),)
     trouble = views.Trouble(reason="PodFailed", message="pod p ended with exit code 64: KELONG_STORE_URL is ''")
-    world.pods = (world.pod(phase="Failed", exit_code=64, ready=False, trouble=trouble),)
+    world.pods = (world.pod(phase="Failed", ready=False, trouble=trouble),)
     assert world.condition("Trained") == ("False", "BadOrder")
     assert "KELONG_STORE_URL" in world.message("Trained")
 

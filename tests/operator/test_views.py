@@ -26,7 +26,10 @@ def ended(code: int, **more: Any) -> dict[str, Any]:
 UNSCHEDULABLE = pod(
     conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]
 )
-CRASHED = {"lastState": {"terminated": {"exitCode": 65, "reason": "Error", "message": "another SHA-256"}}}
+CRASHED = {
+    "lastState": {"terminated": {"exitCode": 65, "reason": "Error", "message": "ChecksumMismatch: another SHA-256"}}
+}
+RUNNING = {"state": {"running": {}}, "ready": False, "restartCount": 3}
 
 
 @pytest.mark.parametrize(
@@ -36,7 +39,11 @@ CRASHED = {"lastState": {"terminated": {"exitCode": 65, "reason": "Error", "mess
         (waiting("CreateContainerConfigError", 'secret "s" not found'), "SecretMissing", 'secret "s" not found'),
         (waiting("CreateContainerConfigError", "runAsNonRoot"), "PodRefused", "runAsNonRoot"),
         (waiting("ImagePullBackOff", "no such image"), "ImagePullFailed", "no such image"),
-        (waiting("CrashLoopBackOff", "", **CRASHED), "PodFailed", "another SHA-256"),
+        (waiting("CrashLoopBackOff", "", **CRASHED), "ChecksumMismatch", "exit code 65 (Error): another SHA-256"),
+        (pod(containerStatuses=[RUNNING | CRASHED]), "ChecksumMismatch", "another SHA-256"),
+        (ended(65, message="StepNotFound: there is no step 5"), "StepNotFound", "exit code 65 (Error): there is no"),
+        (ended(64, message="GPUUnusable: no driver"), "GPUUnusable", "no driver"),
+        (ended(1, message="ValueError: of a program's log"), "PodFailed", "ValueError: of a program's log"),
         (ended(137, reason="OOMKilled"), "OutOfMemory", "exit code 137 (OOMKilled)"),
         (ended(64, message="the driver is too old\n"), "PodFailed", "exit code 64 (Error): the driver is too old"),
         (pod(phase="Failed", reason="Evicted", message="low on memory"), "PodFailed", "Evicted: low on memory"),
@@ -54,8 +61,32 @@ def test_a_pod_on_its_way_has_no_trouble(document: dict[str, Any]) -> None:
     assert views.pod_of(document).trouble is None
 
 
-def test_the_exit_code_of_a_server_that_crashed_is_known_while_it_waits() -> None:
-    assert views.pod_of(waiting("CrashLoopBackOff", "", **CRASHED)).exit_code == 65
+def test_a_server_that_crashes_again_and_again_is_told_with_one_reason_throughout() -> None:
+    crashed = {"state": CRASHED["lastState"], "ready": False, "restartCount": 2}
+    turns = [pod(containerStatuses=[item]) for item in (RUNNING | CRASHED, crashed)]
+    turns.append(waiting("CrashLoopBackOff", "back-off 40s", **CRASHED))
+    assert len({views.pod_of(turn).trouble for turn in turns}) == 1
+    over_it = RUNNING | CRASHED | {"ready": True}
+    assert views.pod_of(pod(containerStatuses=[over_it])).trouble is None
+
+
+def deployment(*turned: dict[str, Any]) -> dict[str, Any]:
+    return {"metadata": {"name": "d"}, "spec": {}, "status": {"conditions": list(turned)}}
+
+
+def test_a_deployment_tells_why_its_pods_cannot_be_made() -> None:
+    failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}
+    assert views.deployment_of(deployment(failure), "uid-1").refusal == "exceeded quota"
+    assert views.deployment_of(deployment(failure | {"status": "False"}), "uid-1").refusal is None
+    assert views.deployment_of(deployment(), "uid-1").refusal is None
+
+
+def test_a_deployment_tells_that_it_takes_too_long() -> None:
+    late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out"}
+    assert views.deployment_of(deployment(late), "uid-1").deadline_message == "timed out"
+    assert (
+        views.deployment_of(deployment(late | {"reason": "NewReplicaSetAvailable"}), "uid-1").deadline_message is None
+    )
 
 
 def job(status: dict[str, Any], **metadata: Any) -> dict[str, Any]:

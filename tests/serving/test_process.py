@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from kelong_contract import codec, layout, names, orders, store
+from kelong_contract import codec, farewell, layout, names, orders, store
 
 TEXT = "大家好，很高兴认识你们。"
 DRAIN_S = 2.0
@@ -184,6 +184,23 @@ def test_what_does_not_match_its_digest_is_not_served(publish_fresh: Callable[[]
     assert "step 3000 is not served: " in said
     assert key in said
     assert "Traceback" not in said
+
+
+def test_the_last_words_in_a_pod_begin_with_the_reason(published: Any, tmp_path: pathlib.Path) -> None:
+    log = tmp_path / "termination-log"
+    log.touch()
+    order = codec.dumps(published.serving_order(step=7)).decode()
+    variables = os.environ | published.variables | {names.ENV_SERVING_ORDER: order, "OMP_NUM_THREADS": "1"}
+    program = (
+        "import os, sys; from kelong_contract import names; from kelong_inference import __main__;"
+        "names.TERMINATION_LOG = sys.argv[1];"  # in a pod the kubelet mounts it
+        "sys.exit(__main__.main(['--host', '127.0.0.1', '--port', '0'], os.environ))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(log)], env=variables, timeout=START_TIMEOUT_S)
+    assert done.returncode == names.EXIT_BAD_DATA
+    reason, sentence = farewell.parse(log.read_text())
+    assert reason == "StepNotFound"
+    assert sentence.startswith("step 7 of 'khazix' does not exist")
 
 
 def test_while_the_store_is_away_the_server_waits_and_still_ends_when_asked(published: Any) -> None:
