@@ -1,6 +1,7 @@
 """Orders that cannot be carried out and data of no use: one sentence each, with a reason a condition can carry."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -94,6 +95,23 @@ def test_a_frozen_corpus_is_used_as_it_is(place, trainer, order_of, recogniser):
     frozen = manifests.Corpus(stage="features", speakers={"Khazix": 3}, recordings=(recording,), clips=(clip,))
     place.put(layout.corpus(order.voice.place()), codec.dumps(frozen))
     assert pipeline.prepare(trainer(place, order)) == frozen
+
+
+def test_a_result_in_the_store_that_cannot_be_read_is_named(place, trainer, order_of, recogniser):
+    place.put(PREFIX + "broken.wav", b"not sound")
+    order = order_of(recogniser)
+    with pytest.raises(context.BadData):
+        pipeline.prepare(trainer(place, order))
+    voice = order.voice.place()
+    kept = [item.key for item in place.list(f"{voice.prefix}corpus/")]
+    assert {name for name in pipeline.STAGES if any(f"/{name}/" in key for key in kept)} == {*pipeline.STAGES[:-1]}
+    for key in kept:
+        good = place.get(key)
+        place.put(key, good[:-3])
+        with pytest.raises(context.BadData, match=re.escape(f"{key} is not usable: it is not JSON")) as raised:
+            pipeline.prepare(trainer(place, order))
+        assert raised.value.reason == "BadData" and "delete it" in raised.value.message
+        place.put(key, good)
 
 
 def test_a_speaker_keeps_the_id_once_given(place, trainer, order_of, recogniser, tmp_path):
