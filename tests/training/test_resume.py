@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from kelong_contract import codec, layout, manifests, names
-from kelong_trainer import loop
+from kelong_trainer import lease, loop, loss_log
 
 
 def wait_for(happened: Callable[[], bool], seconds: float) -> None:
@@ -59,13 +59,23 @@ def test_a_run_that_was_stopped_and_resumed_has_the_losses_of_one_that_was_not(n
             assert step <= stopped_at
 
 
-def test_a_process_that_is_killed_leaves_the_losses_of_every_step_that_is_saved(bench) -> None:
-    process = bench.start(bench.order(max_steps=100, interval_steps=2))
-    wait_for(lambda: bool(bench.steps()), 300)
-    process.kill()
-    process.wait()
-    saved = bench.steps()[-1]
-    assert [line.step for line in bench.losses(1)][:saved] == list(range(1, saved + 1))
+def test_a_process_that_is_killed_leaves_the_losses_of_every_step_that_is_saved(
+    bench, run_here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loss_log, "UPLOAD_INTERVAL_S", 1000.0)
+    saved: dict[int, list[int]] = {}  # a step and the losses in the store as it comes to exist: a kill may come then
+    commit = lease.Lease.commit
+
+    def look(self: lease.Lease, key: str, data: bytes) -> bool:
+        step = layout.checkpoint_step(bench.place, key)
+        assert step is not None
+        saved[step] = [line.step for line in bench.losses(1)]
+        return commit(self, key, data)
+
+    monkeypatch.setattr(lease.Lease, "commit", look)
+    assert run_here(codec.dumps(bench.order(max_steps=4, interval_steps=2)).decode()) == names.EXIT_DONE
+    assert saved[2][:2] == [1, 2]
+    assert saved[4] == [1, 2, 3, 4]
 
 
 def test_a_voice_goes_on_with_the_batches_it_began_with_whatever_the_default_is_now(
