@@ -12,7 +12,6 @@ from typing import Any, Literal
 from kelong_contract import codec
 
 SYMBOLS = 118  # the original's 112 and sp1 sp2 sp3 sp4 br1 br2
-LEGACY_SYMBOLS = 112
 FRONT_END_VERSION = 1  # raised when the front end starts to read texts otherwise than the voices so far were taught
 
 
@@ -143,14 +142,6 @@ class VoiceConfig:
 # over frames, whose cost grows with the square of a clip's length, and its decoder has three narrow stages.
 _SIZES: dict[str, dict[str, Any]] = {
     "zh-clap": {},
-    "small": {
-        "flow_layers": 3,
-        "posterior_layers": 12,
-        "decoder_channels": 256,
-        "upsample_rates": (8, 8, 4, 2),
-        "upsample_kernels": (16, 16, 8, 4),
-        "resblock_kernels": (3, 7),
-    },
     "tiny": {
         "latent_channels": 64,
         "hidden_channels": 64,
@@ -198,7 +189,7 @@ def preset(
         raise ConfigError(
             f"preset zh-clap needs a text encoder of {wanted[0]} values and a style encoder of {wanted[1]}, the "
             f"sources give {text_feature_channels or 'none'} and {style_channels or 'none'}: "
-            "name matching sources, or choose the preset small"
+            "name matching sources, or choose the preset tiny"
         )
     rows = reference.speakers if name == "zh-clap" else max(speaker.id for speaker in speakers) + 1
     return VoiceConfig(

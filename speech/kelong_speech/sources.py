@@ -125,11 +125,11 @@ def _download(address: str, repository: str, revision: str, cache_dir: pathlib.P
     except errors.RevisionNotFoundError:
         raise ModelSourceUnavailable(address, f"{repository} has no revision '{revision}'") from None
     except errors.RepositoryNotFoundError:
-        why = "the hub has no such repository, or it asks for a token (set HF_TOKEN)"
+        why = "the hub has no such public repository; copy the model into the store and name it store:PREFIX"
         raise ModelSourceUnavailable(address, why) from None
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        why = f"the hub cannot be reached ({first}); copy the model into the store and name it as store:PREFIX"
+        why = f"the hub cannot be reached ({first}); copy the model into the store and name it store:PREFIX"
         raise ModelSourceUnavailable(address, why) from None
     return folder
 

@@ -1,5 +1,8 @@
 """Addresses of models become folders, or an error that says what to do."""
 
+import http.server
+import threading
+
 import pytest
 from kelong_contract import store
 from kelong_speech import sources
@@ -73,6 +76,30 @@ def test_what_is_not_there_is_named_with_what_to_do(place, tmp_path, address, hi
         with pytest.raises(sources.ModelSourceUnavailable, match=hint) as error:
             ask()
         assert f"'{address}'" in str(error.value)
+
+
+class HubWithoutTheRepository(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(404)
+        self.send_header("X-Error-Code", "RepoNotFound")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+def test_a_hub_without_the_repository_is_named_with_what_can_be_done(place, tmp_path, monkeypatch):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), HubWithoutTheRepository) as hub:
+        threading.Thread(target=hub.serve_forever).start()
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{hub.server_port}")
+        with pytest.raises(sources.ModelSourceUnavailable, match="the hub has no such public repository") as error:
+            sources.resolve("hub:Nobody/nothing@main", "lab", place, tmp_path / "cache")
+        hub.shutdown()
+    assert "copy the model into the store" in str(error.value)
+    assert "token" not in str(error.value).lower()  # no field and no Secret can give one
 
 
 def test_a_hub_that_cannot_be_reached_is_named_with_what_to_do(place, tmp_path, monkeypatch):

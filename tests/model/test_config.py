@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import typing
 
 import pytest
+from kelong_contract import orders
 from kelong_speech import config
 
 SPEAKERS = (config.Speaker(name="卡兹克", id=0), config.Speaker(name="b", id=3, style=(0.1, 0.25)))
@@ -49,13 +51,18 @@ def test_upsampling_must_make_the_hop():
 
 
 def test_an_unknown_preset_is_refused():
-    with pytest.raises(config.ConfigError, match="there is no preset 'big'; choose one of zh-clap, small, tiny"):
+    with pytest.raises(config.ConfigError, match="there is no preset 'big'; choose one of zh-clap, tiny"):
         config.preset("big", speakers=SPEAKERS)
 
 
 def test_zh_clap_asks_for_the_encoders_it_is_made_for():
-    with pytest.raises(config.ConfigError, match="the sources give 768 and none"):
+    with pytest.raises(config.ConfigError, match=r"the sources give 768 and none: .*choose the preset tiny$"):
         config.preset("zh-clap", speakers=SPEAKERS, text_feature_channels=768)
+
+
+def test_an_order_may_ask_for_every_preset():
+    asked = typing.get_type_hints(orders.Model)["preset"]
+    assert set(typing.get_args(asked)) == set(config.PRESETS)
 
 
 @pytest.mark.parametrize("name", config.PRESETS)

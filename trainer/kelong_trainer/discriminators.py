@@ -30,7 +30,6 @@ class DiscriminatorConfig:
 
 _SIZES = {
     "zh-clap": DiscriminatorConfig(),
-    "small": DiscriminatorConfig(),
     "tiny": DiscriminatorConfig(
         scale_channels=(4, 8, 16, 32, 64, 64), scale_groups=(1, 1, 2, 4, 4, 1), period_channels=(4, 8, 16, 32, 64)
     ),

@@ -26,7 +26,7 @@ from kelong_trainer.lease import Lease
 log = logging.getLogger(__name__)
 
 # Padded frames of a batch where the order names none: what fits 24 GB of GPU memory, and two CPU cores' patience.
-BATCH_FRAMES = {"zh-clap": 8000, "small": 8000, "tiny": 3000}
+BATCH_FRAMES = {"zh-clap": 8000, "tiny": 3000}
 SPEED_OVER_STEPS = 20
 
 
