@@ -137,11 +137,6 @@ def losses(voice: Voice, attempt: int) -> str:
     return f"{voice.prefix}losses/{attempt}.jsonl"
 
 
-def all_losses(voice: Voice) -> str:
-    """The key prefix of every attempt's loss log."""
-    return f"{voice.prefix}losses/"
-
-
 def checkpoints(voice: Voice) -> str:
     """The key prefix of all checkpoints."""
     return f"{voice.prefix}checkpoints/"

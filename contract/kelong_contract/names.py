@@ -30,7 +30,6 @@ ANNOTATION_LISTING_DIGEST = f"{GROUP}/listing-digest"
 
 # A GPU node's product label, as NVIDIA's device plugin and feature discovery write it.
 NODE_LABEL_GPU_PRODUCT = "nvidia.com/gpu.product"
-DEFAULT_GPU_RESOURCE = "nvidia.com/gpu"
 
 # Environment of the trainer, the server and the batch door (see `environment`).
 ENV_STORE_URL = "KELONG_STORE_URL"

@@ -1,17 +1,14 @@
-"""Sound in and out: decode any file, encode what the server sends, resample, and turn samples into spectrograms.
+"""Sound going out, and sound as the model sees it: encode what the server sends, resample, make spectrograms.
 
-Everything is mono float32 in -1..1. Decoding and MP3 go through PyAV, WAV and FLAC through soundfile.
+Everything is mono float32 in -1..1. MP3 goes through PyAV, WAV and FLAC through soundfile.
 
 B batch, S samples, F frames, N spectrogram bins, M mel bands.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import io
-import pathlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,10 +30,6 @@ MP3_BITS_PER_S = 128_000
 MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 
-class UnreadableAudio(ValueError):
-    """A file that holds no sound this program can decode; the message says why."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Speech:
     """Samples and how fast they are to be played."""
@@ -48,47 +41,6 @@ class Speech:
     def duration_s(self) -> float:
         """How long it plays."""
         return len(self.samples) / self.sample_rate_hz
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stream:
-    """A file being decoded: read `blocks` once, in order; a long recording is never whole in memory."""
-
-    sample_rate_hz: int
-    channels: int
-    blocks: Iterator[Samples]
-
-
-@contextlib.contextmanager
-def open_stream(source: pathlib.Path | io.IOBase) -> Iterator[Stream]:
-    """Decode a file of any format PyAV knows to mono blocks at its own rate; channels are averaged.
-
-    Raises `UnreadableAudio`, also while the blocks are read.
-    """
-    with contextlib.ExitStack() as stack:
-        try:
-            opened = av.open(str(source) if isinstance(source, pathlib.Path) else source, mode="r")
-            container = stack.enter_context(opened)
-        except (av.FFmpegError, ValueError) as error:
-            raise UnreadableAudio(f"it cannot be decoded ({error})") from error
-        if not container.streams.audio:
-            raise UnreadableAudio("it has no audio track")
-        track = container.streams.audio[0]
-        rate, channels = track.codec_context.sample_rate, track.codec_context.channels
-        if not rate or not channels:
-            raise UnreadableAudio("its audio track names no sample rate or no channels")
-        yield Stream(sample_rate_hz=rate, channels=channels, blocks=_blocks(container, track, rate))
-
-
-def read(source: pathlib.Path | io.IOBase, sample_rate_hz: int | None = None) -> Speech:
-    """A whole file as mono samples, at its own rate or the one asked for. Raises `UnreadableAudio`."""
-    with open_stream(source) as stream:
-        blocks = list(stream.blocks)
-        samples = np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
-        if not len(samples):
-            raise UnreadableAudio("its audio track is empty")
-        speech = Speech(samples=samples, sample_rate_hz=stream.sample_rate_hz)
-    return speech if sample_rate_hz is None else resample(speech, sample_rate_hz)
 
 
 def resample(speech: Speech, sample_rate_hz: int) -> Speech:
@@ -153,23 +105,6 @@ def _mel_filters(config: AudioConfig, device: torch.device) -> Tensor:
         mel_scale="slaney",
     )
     return torch.as_tensor(filters.T.contiguous().to(device))  # [M, N]
-
-
-def _blocks(container: av.container.InputContainer, track: av.AudioStream, rate: int) -> Iterator[Samples]:
-    """Decoded frames as mono blocks. The resampler changes the sample format only (and a rate that changes midway)."""
-    to_float = av.AudioResampler(format="fltp", layout=track.layout, rate=rate)
-    try:
-        for frame in container.decode(track):
-            for converted in to_float.resample(frame):
-                yield _mono(converted)
-        for converted in to_float.resample(None):
-            yield _mono(converted)
-    except (av.FFmpegError, ValueError) as error:
-        raise UnreadableAudio(f"decoding broke off ({error})") from error
-
-
-def _mono(frame: av.AudioFrame) -> Samples:
-    return np.asarray(frame.to_ndarray().mean(axis=0), dtype=np.float32)
 
 
 def _encode_mp3(speech: Speech) -> bytes:

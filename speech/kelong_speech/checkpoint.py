@@ -1,6 +1,6 @@
-"""The generator of a step as files: `generator.safetensors` and `config.json`, written whole and loaded strictly.
+"""The generator of a step as files: `generator.safetensors` and `config.json`, loaded strictly.
 
-The trainer saves, publishes them under the names below and describes them in a manifest; `voice` loads them by it.
+The trainer publishes them under the names below and describes them in a manifest; `voice` loads them by it.
 """
 
 from __future__ import annotations
@@ -21,29 +21,6 @@ CONFIG_FILE = "config.json"
 
 class UnusableCheckpoint(Exception):
     """Files that do not hold the generator their configuration describes; the message lists every difference."""
-
-
-def save_generator(folder: pathlib.Path, generator: synthesiser.Synthesiser) -> tuple[pathlib.Path, pathlib.Path]:
-    """Write both files into a folder; each appears only when complete. Returns (generator, configuration)."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()}
-    weights, settings = folder / GENERATOR_FILE, folder / CONFIG_FILE
-    part = weights.with_name(weights.name + ".part")
-    safetensors.torch.save_file(tensors, part)
-    part.replace(weights)
-    part = settings.with_name(settings.name + ".part")
-    part.write_bytes(generator.config.to_json())
-    part.replace(settings)
-    return weights, settings
-
-
-def load_generator(folder: pathlib.Path) -> synthesiser.Synthesiser:
-    """The generator saved in a folder, on the CPU. Raises `UnusableCheckpoint`, never fills a gap."""
-    try:
-        voice_config = config.from_json((folder / CONFIG_FILE).read_bytes())
-    except (OSError, config.ConfigError) as error:
-        raise UnusableCheckpoint(str(error)) from error
-    return load_weights(folder / GENERATOR_FILE, voice_config)
 
 
 def load_weights(path: pathlib.Path, voice_config: config.VoiceConfig) -> synthesiser.Synthesiser:

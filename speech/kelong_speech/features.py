@@ -55,7 +55,7 @@ class TextEncoder:
         if not -(layers + 1) <= hidden_state <= layers:
             reason = f"it has {layers + 1} hidden states, number {hidden_state} was asked for"
             raise unavailable("text encoder", folder, reason)
-        return cls(model.to(device or torch.device("cpu")), _load_tokenizer(folder, "text encoder"), hidden_state)
+        return cls(model.to(device or torch.device("cpu")), _load_tokenizer(folder), hidden_state)
 
     @property
     def channels(self) -> int:
@@ -92,23 +92,22 @@ class TextEncoder:
 
 
 class StyleEncoder:
-    """CLAP: how a recording sounds, or what a few English words describe, as a vector of unit length."""
+    """CLAP: how a recording sounds, as a vector of unit length."""
 
-    def __init__(self, model: Any, extractor: Any, tokenizer: Any) -> None:
+    def __init__(self, model: Any, extractor: Any) -> None:
         self._model = model.eval().requires_grad_(False)
         self._extractor = extractor
-        self._tokenizer = tokenizer
 
     @classmethod
     def load(cls, folder: pathlib.Path, *, device: torch.device | None = None) -> StyleEncoder:
-        """Load from a folder with weights, config.json, extractor and tokenizer; raises `ModelSourceUnavailable`."""
+        """Load from a folder with weights, config.json and extractor; raises `ModelSourceUnavailable`."""
         model = _load_model(folder, "style encoder")
         try:
             extractor: Any = transformers.AutoFeatureExtractor
             extractor = extractor.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
             raise unavailable("style encoder", folder, _first_line(error)) from error
-        return cls(model.to(device or torch.device("cpu")), extractor, _load_tokenizer(folder, "style encoder"))
+        return cls(model.to(device or torch.device("cpu")), extractor)
 
     @property
     def channels(self) -> int:
@@ -130,12 +129,6 @@ class StyleEncoder:
                 np.random.set_state(before)
         found = self._model.get_audio_features(**inputs.to(self._model.device))
         return _unit(found.pooler_output[0])
-
-    @torch.no_grad()
-    def of_text(self, prompt: str) -> Tensor:
-        """The style vector [C] of an English description."""
-        inputs = self._tokenizer([prompt], return_tensors="pt", truncation=True).to(self._model.device)
-        return _unit(self._model.get_text_features(**inputs).pooler_output[0])
 
 
 def _unit(vector: Tensor) -> Tensor:
@@ -160,14 +153,14 @@ def _load_model(folder: pathlib.Path, what: str, **options: bool) -> Any:
     return model
 
 
-def _load_tokenizer(folder: pathlib.Path, what: str) -> Any:
+def _load_tokenizer(folder: pathlib.Path) -> Any:
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
-        raise unavailable(what, folder, _first_line(error)) from error
+        raise unavailable("text encoder", folder, _first_line(error)) from error
     # Without a vocabulary file transformers makes one of the special tokens alone: every character would be unknown.
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
-        raise unavailable(what, folder, "there is no vocabulary in it")
+        raise unavailable("text encoder", folder, "there is no vocabulary in it")
     return tokenizer
 
 

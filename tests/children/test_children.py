@@ -79,7 +79,7 @@ def test_gpus_come_by_preset_unless_said(
     pods = build(changes).pods
     for component, count in ((names.COMPONENT_TRAINER, trainer), (names.COMPONENT_SERVER, server)):
         limits = pods[component]["containers"][0]["resources"]["limits"]
-        assert limits.get(names.DEFAULT_GPU_RESOURCE) == count
+        assert limits.get("nvidia.com/gpu") == count
 
 
 def test_placement_pins_the_pod(build: Build) -> None:

@@ -153,7 +153,7 @@ class Story:
         """The published loss logs, one per attempt that took a step."""
         keys = {
             item.key: int(item.key.rpartition("/")[2].partition(".")[0])
-            for item in self.store.list(layout.all_losses(self.place(name)))
+            for item in self.store.list(f"{self.place(name).prefix}losses/")
         }
         logs = []
         for key in sorted(keys, key=lambda key: keys[key]):

@@ -59,7 +59,7 @@ def test_the_training_pod_passes_pod_security_restricted(cluster: Any, operator:
     pod = {"apiVersion": "v1", "kind": "Pod", "spec": template["spec"]} | labels
     assert "created" in cluster.kubectl("create", "--dry-run=server", "-f", "-", given=pod)
     limits = template["spec"]["containers"][0]["resources"]["limits"]
-    assert limits[names.DEFAULT_GPU_RESOURCE] == "1"
+    assert limits["nvidia.com/gpu"] == "1"
 
 
 def test_from_apply_to_a_promoted_step_and_back(

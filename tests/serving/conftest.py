@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
+import safetensors.torch
 import torch
 from kelong_contract import codec, environment, layout, manifests, names, orders, store
 from kelong_inference import app, loading
@@ -66,7 +67,11 @@ def publish(root: pathlib.Path) -> Published:
     torch.manual_seed(7)
     generator = synthesiser.Synthesiser(config.preset("tiny", speakers=SPEAKERS))
     files = []
-    for path in checkpoint.save_generator(root / "saved", generator):
+    (root / "saved").mkdir()
+    weights, settings = root / "saved" / checkpoint.GENERATOR_FILE, root / "saved" / checkpoint.CONFIG_FILE
+    safetensors.torch.save_file(generator.state_dict(), weights)
+    settings.write_bytes(generator.config.to_json())
+    for path in (weights, settings):
         key = layout.checkpoint_file(VOICE.place(), STEP, 1, path.name)
         kept.put_file(key, path)
         digest = store.digest_file(path)

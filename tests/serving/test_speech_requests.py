@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from kelong_inference import app
 from kelong_speech import audio
 from kelong_speech.voice import Style, Voice
@@ -31,7 +32,8 @@ def refusal(answer: Any, status: int) -> dict[str, Any]:
 
 
 def heard(data: bytes) -> audio.Speech:
-    return audio.read(io.BytesIO(data))
+    samples, rate_hz = soundfile.read(io.BytesIO(data), dtype="float32")
+    return audio.Speech(samples=samples, sample_rate_hz=rate_hz)
 
 
 @pytest.mark.parametrize(

@@ -108,12 +108,6 @@ def test_a_recordings_style_is_the_same_at_every_call(clap_folder, duration_s):
     assert first.shape == (16,) and float(first.norm()) == pytest.approx(1.0, abs=1e-5)
 
 
-def test_a_prompt_has_a_style_too(clap_folder):
-    encoder = features.StyleEncoder.load(clap_folder)
-    calm, happy = encoder.of_text("a calm voice"), encoder.of_text("a happy voice")
-    assert calm.shape == (encoder.channels,) and not torch.equal(calm, happy)
-
-
 def test_a_style_encoder_without_its_extractor_is_refused(clap_folder, tmp_path):
     shutil.copytree(clap_folder, tmp_path / "deaf")
     for name in ("preprocessor_config.json", "processor_config.json"):

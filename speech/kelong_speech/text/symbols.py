@@ -44,6 +44,3 @@ TONE_COUNTS: Final = {"ZH": 6, "JP": 2, "EN": 4}
 
 TONE_OFFSETS: Final = {"ZH": 0, "JP": 6, "EN": 8}
 """Where a language's tones begin in the one table of tones."""
-
-TONE_COUNT: Final = sum(TONE_COUNTS.values())
-"""12: the rows of the tone embedding."""
