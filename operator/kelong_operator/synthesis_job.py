@@ -103,7 +103,10 @@ def _outcome(seen: ObservedSynthesis, job: JobView, record: SynthesisManifest | 
     if job.failed:
         if record is not None and record.problem is not None:
             return (_failed(record.problem.reason, record.problem.message),)
-        told = f"; {pod.trouble.message}" if pod is not None and pod.trouble is not None else ""
+        trouble = pod.trouble if pod is not None else None
+        if trouble is not None and trouble.reason in conditions.REFUSALS:
+            return (_failed(trouble.reason, trouble.message),)
+        told = f"; {trouble.message}" if trouble is not None else ""
         return (_failed(job.failure_reason or conditions.POD_FAILED, f"{job.failure_message}{told}"),)
     if isinstance(seen.store, StoreAway):
         return (_waiting(conditions.STORAGE_UNAVAILABLE, seen.store.message),)

@@ -30,7 +30,7 @@ class Synthesis:
         self.jobs: tuple[views.JobView, ...] = ()
         self.pods: tuple[views.PodView, ...] = ()
         self.input_fault: str | None = None
-        self._job = world.job
+        self._job, self._pod = world.job, world.pod
 
     def settle(self) -> plan.Plan[resources.SynthesisJobStatus]:
         seen = views.ObservedSynthesis(
@@ -49,6 +49,11 @@ class Synthesis:
 
     def job(self, **fields: Any) -> views.JobView:
         made: views.JobView = dataclasses.replace(self._job(), name=children.batch_job_name(self.owner), **fields)
+        return made
+
+    def pod(self, trouble: views.Trouble) -> views.PodView:
+        name = children.batch_job_name(self.owner)
+        made: views.PodView = self._pod(names.COMPONENT_BATCH, job=name, phase="Failed", ready=False, trouble=trouble)
         return made
 
     def record(self, made: int, lost: int, **fields: Any) -> None:
@@ -146,6 +151,22 @@ def test_what_the_batch_door_could_not_get_over_is_told(synthesis: Synthesis) ->
     problem = manifests.Problem(reason="SpeakerNotFound", message="the voice has no speaker 'Nobody'")
     synthesis.record(0, 0, finished=False, problem=problem)
     assert synthesis.condition("Failed") == ("True", "SpeakerNotFound")
+
+
+def test_a_batch_that_ended_before_it_could_write_is_told_with_the_reason_it_gave(synthesis: Synthesis) -> None:
+    synthesis.settle()
+    synthesis.jobs = (synthesis.job(failed=True, failure_reason="PodFailurePolicy"),)
+    trouble = views.Trouble(reason="BadOrder", message="pod p ended with exit code 64 (Error): step is 0")
+    synthesis.pods = (synthesis.pod(trouble),)
+    assert synthesis.condition("Failed") == ("True", "BadOrder")
+
+
+def test_a_batch_that_gets_no_pod_is_told_with_where_to_look(synthesis: Synthesis) -> None:
+    synthesis.settle()
+    synthesis.jobs = (synthesis.job(start_time="2026-01-02T03:03:30Z"),)
+    assert synthesis.condition("Ready") == ("False", "Scheduling")
+    found = conditions.find(synthesis.status.conditions, "Ready")
+    assert found is not None and "kubectl describe job welcome-batch" in found.message
 
 
 def test_suspend_pauses_and_resumes_the_job(synthesis: Synthesis) -> None:
