@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _on_stop(_leave)
     order_file = _arguments(arguments).order
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("faster_whisper").setLevel(logging.WARNING)  # the stage says how far it is
     try:
         settings = environment.read(os.environ)
     except environment.BadEnvironment as error:
