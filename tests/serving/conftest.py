@@ -67,7 +67,7 @@ def publish(root: pathlib.Path) -> Published:
     torch.manual_seed(7)
     generator = synthesiser.Synthesiser(config.preset("tiny", speakers=SPEAKERS))
     files = []
-    (root / "saved").mkdir()
+    (root / "saved").mkdir(parents=True)
     weights, settings = root / "saved" / checkpoint.GENERATOR_FILE, root / "saved" / checkpoint.CONFIG_FILE
     safetensors.torch.save_file(generator.state_dict(), weights)
     settings.write_bytes(generator.config.to_json())
