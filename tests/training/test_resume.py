@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import signal
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 from kelong_contract import codec, layout, manifests, names
 from kelong_trainer import lease, loop, loss_log
+from kelong_trainer import step as steps
 
 
 def wait_for(happened: Callable[[], bool], seconds: float) -> None:
@@ -76,6 +79,19 @@ def test_a_process_that_is_killed_leaves_the_losses_of_every_step_that_is_saved(
     assert run_here(codec.dumps(bench.order(max_steps=4, interval_steps=2)).decode()) == names.EXIT_DONE
     assert saved[2][:2] == [1, 2]
     assert saved[4] == [1, 2, 3, 4]
+
+
+def test_a_tiny_voice_is_trained_on_one_thread_however_many_there_are(bench, run_here, monkeypatch) -> None:
+    monkeypatch.setenv(names.ENV_THREADS, "2")
+    used: list[int] = []
+    run = steps.run
+    monkeypatch.setattr(steps, "run", lambda *given: used.append(torch.get_num_threads()) or run(*given))
+
+    assert run_here(codec.dumps(bench.order(max_steps=1, interval_steps=1)).decode()) == names.EXIT_DONE
+
+    assert used == [1]
+    facts = json.loads(bench.store.get(bench.manifest(1).file("state.json").key))
+    assert facts["threads"] == 1
 
 
 def test_a_voice_goes_on_with_the_batches_it_began_with_whatever_the_default_is_now(

@@ -27,12 +27,17 @@ log = logging.getLogger(__name__)
 
 # Padded frames of a batch where the order names none: what fits 24 GB of GPU memory, and two CPU cores' patience.
 BATCH_FRAMES = {"zh-clap": 8000, "tiny": 3000}
+# Threads beyond which a step is not faster. A `tiny` step is thousands of operations too small to share: two threads
+# meet 9000 times a step, and take twice as long as one if they sleep in between, or far longer if they spin while
+# anything else (an audition, say) wants the second core.
+MOST_THREADS = {"tiny": 1}
 SPEED_OVER_STEPS = 20
 
 
 def train(context: RunContext, corpus: manifests.Corpus, lease: Lease) -> None:
     """Train until the last step is saved and heard. Raises Stopped once asked to stop and everything is saved."""
     deterministic(context.device)
+    torch.set_num_threads(_threads(context))
     training = _resume(context, corpus) or _begin(context, corpus)
     with auditions.running(context) as heard:
         heard.catch_up()
@@ -50,6 +55,10 @@ def deterministic(device: torch.device) -> None:
     # Filling fresh memory guards against bugs that we do not have, and takes time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.set_float32_matmul_precision("high" if device.type == "cuda" else "highest")
+
+
+def _threads(context: RunContext) -> int:
+    return min(context.threads, MOST_THREADS.get(context.order.model.preset, context.threads))
 
 
 class _Training:
@@ -126,7 +135,7 @@ def _facts(context: RunContext, training: _Training) -> state.Facts:
         seed=order.seed,
         learning_rate=state.learning_rate(order.learning_rate, position.epoch),
         started_at=training.started_at,
-        threads=context.threads,
+        threads=_threads(context),
         device=context.telemetry.progress.device,
         cpu=state.processor(),
         torch_version=torch.__version__,
