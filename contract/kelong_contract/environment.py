@@ -108,16 +108,21 @@ def available_threads(root: pathlib.Path = pathlib.Path("/sys/fs/cgroup")) -> in
 
 def _cgroup_quota(root: pathlib.Path) -> float | None:
     """CPUs allowed by cgroup v2 (cpu.max) or v1 (cpu.cfs_quota_us); None where there is no limit."""
+    unified = _numbers(root / "cpu.max")  # without a limit it says "max 100000": one number only
+    legacy = _numbers(root / "cpu" / "cpu.cfs_quota_us") + _numbers(root / "cpu" / "cpu.cfs_period_us")
+    for numbers in (unified, legacy):
+        if len(numbers) == 2 and numbers[0] > 0:
+            return numbers[0] / numbers[1]
+    return None
+
+
+def _numbers(file: pathlib.Path) -> list[int]:
+    """The whole numbers in a file; none where it cannot be read."""
     try:
-        quota, period = (root / "cpu.max").read_text().split()
-        return None if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError):
-        pass  # not version 2: look for version 1
-    try:
-        limit = int((root / "cpu" / "cpu.cfs_quota_us").read_text())
-        return limit / int((root / "cpu" / "cpu.cfs_period_us").read_text()) if limit > 0 else None
-    except (OSError, ValueError):
-        return None
+        words = file.read_text().split()
+    except OSError:
+        return []
+    return [int(word) for word in words if word.lstrip("-").isdigit()]
 
 
 def _bucket(endpoint: str, bucket: str, region: str, keys: Keys) -> store.BucketStore:
