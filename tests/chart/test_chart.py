@@ -113,18 +113,25 @@ def test_the_pod_monitor_finds_a_port_of_every_program(
     render: Callable[[dict[str, Any]], list[dict[str, Any]]], tmp_path: pathlib.Path
 ) -> None:
     documents = render(OWN_STORE | {"metrics": {"podMonitor": True}})
-    (monitor,) = of_kind(documents, "PodMonitor")
-    scraped = {endpoint["port"] for endpoint in monitor["spec"]["podMetricsEndpoints"]}
-    (selected,) = monitor["spec"]["selector"]["matchExpressions"]
+    monitors = of_kind(documents, "PodMonitor")
     (operator,), (config,) = of_kind(documents, "Deployment"), of_kind(documents, "ConfigMap")
     (tmp_path / "config.yaml").write_text(config["data"]["config.yaml"])
     made = [operator, *children_of(settings.read(tmp_path / "config.yaml"))]
-    templates = [document["spec"]["template"] for document in made]
-    assert [template["metadata"]["labels"][selected["key"]] for template in templates] == selected["values"]
-    for template in templates:
+    for template in (document["spec"]["template"] for document in made):
+        (monitor,) = (found for found in monitors if selects(found, template["metadata"]["labels"]))
+        scraped = {endpoint["port"] for endpoint in monitor["spec"]["podMetricsEndpoints"]}
         ports = template["spec"]["containers"][0]["ports"]
         number = int(template["metadata"]["annotations"]["prometheus.io/port"])
         assert [port["containerPort"] for port in ports if port["name"] in scraped] == [number]
+    assert [monitor["spec"].get("namespaceSelector") for monitor in monitors] == [
+        None,
+        {"matchNames": ["a", "b", "kelong-system"]},
+    ]
+
+
+def selects(monitor: dict[str, Any], labels: dict[str, str]) -> bool:
+    """Whether a pod with these labels is one that the monitor looks at."""
+    return set(monitor["spec"]["selector"]["matchLabels"].items()) <= set(labels.items())
 
 
 def children_of(chosen: settings.Settings) -> list[dict[str, Any]]:
