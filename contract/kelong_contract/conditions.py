@@ -68,6 +68,8 @@ MODEL_SOURCE_UNAVAILABLE = "ModelSourceUnavailable"
 BAD_DATA = "BadData"
 TOO_FEW_CLIPS = "TooFewClips"
 DATASET_INVALID = "DatasetInvalid"
+SPEAKERS_OVERLAP = "SpeakersOverlap"
+RECORDINGS_CHANGED = "RecordingsChanged"
 TRAINING_FAILED = "TrainingFailed"
 NAN_LOSS = "NaNLoss"
 STEP_NOT_FOUND = "StepNotFound"
@@ -91,6 +93,8 @@ NEEDS_A_PERSON = frozenset(
         BAD_DATA,
         TOO_FEW_CLIPS,
         DATASET_INVALID,
+        SPEAKERS_OVERLAP,
+        RECORDINGS_CHANGED,
         TRAINING_FAILED,
         NAN_LOSS,
         CHECKSUM_MISMATCH,
@@ -110,6 +114,11 @@ REFUSALS = frozenset(
         GPU_UNUSABLE,
         MODEL_SOURCE_UNAVAILABLE,
         BAD_DATA,
+        TOO_FEW_CLIPS,
+        DATASET_INVALID,
+        SPEAKERS_OVERLAP,
+        RECORDINGS_CHANGED,
+        NAN_LOSS,
         STEP_NOT_FOUND,
         CHECKSUM_MISMATCH,
         INPUT_INVALID,

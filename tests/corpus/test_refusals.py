@@ -82,8 +82,9 @@ def test_the_full_preset_needs_its_encoders(place, trainer, order_of, recogniser
 
 def test_two_speakers_with_the_same_recordings_are_refused(place, trainer, order_of, recogniser):
     order = order_of(recogniser, speakers=(orders.Speaker(name="A", prefix="x/"), orders.Speaker(name="B", prefix="x")))
-    with pytest.raises(context.BadOrder, match="A and B have the same prefix"):
+    with pytest.raises(context.BadOrder, match="A and B have the same prefix") as error:
         pipeline.prepare(trainer(place, order))
+    assert error.value.reason == "SpeakersOverlap"
 
 
 def test_a_frozen_corpus_is_used_as_it_is(place, trainer, order_of, recogniser):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from kelong_contract import codec, layout, manifests, names
+from kelong_contract import codec, farewell, layout, manifests, names
 from kelong_trainer import __main__ as door
 
 
@@ -33,6 +33,28 @@ def test_an_order_that_asks_for_a_gpu_where_there_is_none_names_the_driver(bench
 
     problem = bench.progress().problem
     assert problem is not None and problem.reason == "GPUUnusable" and "driver" in problem.message
+
+
+def test_the_last_words_begin_with_the_reason_where_the_kubelet_looks(
+    bench, run_here, monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
+    last_words = tmp_path / "termination-log"
+    last_words.touch()
+    monkeypatch.setattr(names, "TERMINATION_LOG", str(last_words))
+    document = codec.encode(bench.order())
+    document["device"]["gpus"] = 1
+    assert run_here(json.dumps(document)) == names.EXIT_BAD_ORDER
+    assert farewell.parse(last_words.read_text())[0] == "GPUUnusable"
+
+    bench.store.delete(layout.corpus(bench.place))
+    document = codec.encode(bench.order())
+    document["model"]["sources"]["recogniser"] = f"path:{tmp_path}"
+    assert run_here(json.dumps(document)) == names.EXIT_BAD_DATA
+    assert farewell.parse(last_words.read_text())[0] == "TooFewClips"
+
+    monkeypatch.setenv(names.ENV_THREADS, "none")
+    assert run_here("{}") == names.EXIT_BAD_ORDER
+    assert farewell.parse(last_words.read_text())[0] == "BadOrder"
 
 
 def test_a_missing_order_file_is_named(run_here, capsys: pytest.CaptureFixture[str], tmp_path) -> None:

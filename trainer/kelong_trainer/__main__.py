@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = environment.read(os.environ)
     except environment.BadEnvironment as error:
-        farewell.say(PROGRAM, str(error))
+        farewell.say(PROGRAM, str(error), reason=conditions.BAD_ORDER)
         return names.EXIT_BAD_ORDER
     bars = tqdm_logging.logging_redirect_tqdm() if sys.stderr.isatty() else contextlib.nullcontext()
     with bars:
@@ -71,10 +71,10 @@ def _run(order_file: pathlib.Path, settings: environment.Environment) -> int:
         order = _read_order(order_file, settings)
         _train(order, settings)
     except BadOrder as error:
-        farewell.say(PROGRAM, error.message)
+        farewell.say(PROGRAM, error.message, reason=error.reason)
         return names.EXIT_BAD_ORDER
     except BadData as error:
-        farewell.say(PROGRAM, error.message)
+        farewell.say(PROGRAM, error.message, reason=error.reason)
         return names.EXIT_BAD_DATA
     except Stopped as error:
         farewell.say(PROGRAM, f"stopped: {error}")
@@ -190,7 +190,7 @@ def _tell_store(data: bytes, refused: BadOrder, settings: environment.Environmen
 
 
 def _first_progress(store: stores.Store, order: orders.TrainingOrder, attempt: int, pod: str) -> manifests.Progress:
-    """Where things stand as this attempt begins: what the attempt before last said of the voice stays true."""
+    """Where things stand as this attempt begins: what the attempt before this one said of the voice stays true."""
     key = layout.progress(order.voice.place())
     begun = manifests.Progress(
         attempt=attempt,

@@ -9,7 +9,7 @@ import collections
 import logging
 from collections.abc import Callable, Mapping
 
-from kelong_contract import codec, layout, manifests
+from kelong_contract import codec, conditions, layout, manifests
 
 from kelong_trainer import documents, recordings
 from kelong_trainer.context import BadData, RunContext
@@ -54,7 +54,7 @@ def _prepare(context: RunContext) -> manifests.Corpus:
     corpus = _after(context, "phonemes", phonemes.VERSION, corpus, phonemes.facts(context), phonemes.run)
     if not corpus.clips:
         _publish(context, corpus)
-        raise BadData("TooFewClips", _nothing_left(corpus, len(heard.recordings)))
+        raise BadData(conditions.TOO_FEW_CLIPS, _nothing_left(corpus, len(heard.recordings)))
     return _after(context, "features", features.VERSION, corpus, encoding, features.run)
 
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import opencc
 import torch
 from faster_whisper import vad
+from kelong_contract import conditions
 from kelong_contract.manifests import Stretch, Word
 
 log = logging.getLogger(__name__)
@@ -98,7 +99,9 @@ class Recogniser:
         except (RuntimeError, ValueError) as error:
             raise _refusal(error, address, on_gpu) from error
         if not model.model.is_multilingual:
-            raise Unusable("ModelSourceUnavailable", f"the recogniser '{address}' knows English only, not Mandarin")
+            raise Unusable(
+                conditions.MODEL_SOURCE_UNAVAILABLE, f"the recogniser '{address}' knows English only, not Mandarin"
+            )
         return cls(model)
 
     def language(self, samples: Samples) -> Language:
@@ -169,21 +172,23 @@ def _check_folder(folder: pathlib.Path, address: str) -> None:
     missing = [name for name in ("config.json", "model.bin", "tokenizer.json") if not (folder / name).is_file()]
     if missing:
         raise Unusable(
-            "ModelSourceUnavailable",
+            conditions.MODEL_SOURCE_UNAVAILABLE,
             f"the recogniser '{address}' lacks {', '.join(missing)}: expected a Whisper model in CTranslate2's form, "
             "such as hub:Systran/faster-whisper-large-v3@main",
         )
     try:
         json.loads((folder / "config.json").read_bytes())
     except (UnicodeDecodeError, json.JSONDecodeError):
-        raise Unusable("ModelSourceUnavailable", f"the recogniser '{address}' has an unreadable config.json") from None
+        raise Unusable(
+            conditions.MODEL_SOURCE_UNAVAILABLE, f"the recogniser '{address}' has an unreadable config.json"
+        ) from None
 
 
 def _refusal(error: Exception, address: str, on_gpu: bool) -> Unusable:
     if not on_gpu:
-        return Unusable("ModelSourceUnavailable", f"the recogniser '{address}' cannot be loaded ({error})")
+        return Unusable(conditions.MODEL_SOURCE_UNAVAILABLE, f"the recogniser '{address}' cannot be loaded ({error})")
     return Unusable(
-        "GPUUnusable",
+        conditions.GPU_UNUSABLE,
         f"the recogniser cannot use the GPU ({error}); CTranslate2 needs a driver for CUDA 12 and libcublas.so.12 on "
         "the library path",
     )

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kelong_contract import layout, manifests, names
+from kelong_contract import conditions, layout, manifests, names
 from kelong_contract import store as stores
 from kelong_contract.patience import PatientStore
 
@@ -77,7 +77,7 @@ class Source:
         if shared:
             both = " and ".join(name for prefix, name in prefixes if prefix == shared[0])
             message = f"the speakers {both} have the same prefix '{shared[0]}': give each a folder of their own"
-            raise BadOrder("SpeakersOverlap", message)
+            raise BadOrder(conditions.SPEAKERS_OVERLAP, message)
         owners: dict[str, tuple[int, Listed]] = {}
         passed_over = set()
         for prefix, name in prefixes:
@@ -113,10 +113,10 @@ class Source:
         try:
             with self.file(recording.key) as path:
                 if stores.digest_file(path) != recording.sha256:
-                    raise BadData("RecordingsChanged", _changed(recording.key))
+                    raise BadData(conditions.RECORDINGS_CHANGED, _changed(recording.key))
                 decoding.decode(path, target)
         except stores.NoSuchObject:
-            raise BadData("RecordingsChanged", _changed(recording.key)) from None
+            raise BadData(conditions.RECORDINGS_CHANGED, _changed(recording.key)) from None
         return target
 
 

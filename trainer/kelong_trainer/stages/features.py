@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 
 import soundfile
-from kelong_contract import codec, layout, manifests
+from kelong_contract import codec, conditions, layout, manifests
 from kelong_speech import audio, features, sources
 
 from kelong_trainer import clip_features
@@ -87,7 +87,7 @@ class _Maker:
             return lambda clip: _style(style_encoder, context, clip)
         except sources.ModelSourceUnavailable as error:
             field = f"model.sources.{_FIELDS[self._wanted.kind]}"
-            raise BadOrder("ModelSourceUnavailable", f"{field} '{address}': {error}") from None
+            raise BadOrder(conditions.MODEL_SOURCE_UNAVAILABLE, f"{field} '{address}': {error}") from None
 
 
 def _text(encoder: features.TextEncoder, clip: manifests.Clip) -> bytes:
@@ -112,11 +112,11 @@ def _wanted(context: RunContext) -> list[_Wanted]:
                     f"model.sources.{_FIELDS[kind]} is {address or 'not given'}: the preset zh-clap needs it; "
                     "name a source such as store:PREFIX, or choose the preset tiny"
                 )
-                raise BadOrder("ModelSourceUnavailable", message)
+                raise BadOrder(conditions.MODEL_SOURCE_UNAVAILABLE, message)
             continue
         try:
             identity = sources.identity(address, context.order.voice.namespace, context.store)
         except sources.ModelSourceUnavailable as error:
-            raise BadOrder("ModelSourceUnavailable", f"model.sources.{_FIELDS[kind]}: {error}") from None
+            raise BadOrder(conditions.MODEL_SOURCE_UNAVAILABLE, f"model.sources.{_FIELDS[kind]}: {error}") from None
         wanted.append(_Wanted(kind=kind, address=address, identity=identity))
     return wanted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 
-from kelong_contract import manifests
+from kelong_contract import conditions, manifests
 from kelong_contract import store as stores
 
 from kelong_trainer import decoding, recordings
@@ -42,7 +42,9 @@ def run(context: RunContext, listing: recordings.Listing, speakers: dict[str, in
     if not listing.files:
         others = len(listing.passed_over)
         beside = f" (only {others} file{'s' * (others != 1)} of other kinds)" * bool(others)
-        raise BadData("TooFewClips", f"there are no recordings under {source.name}{beside}: upload some and try again")
+        raise BadData(
+            conditions.TOO_FEW_CLIPS, f"there are no recordings under {source.name}{beside}: upload some and try again"
+        )
     for key in listing.passed_over:
         log.info("%s is passed over: it is no recording", key)
     heard = []

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import soundfile
-from kelong_contract import codec, layout, manifests
+from kelong_contract import codec, conditions, layout, manifests
 from kelong_contract import store as stores
 
 from kelong_trainer import cutting, decoding, documents, labels, recordings
@@ -81,7 +81,7 @@ def _cut(
     with soundfile.SoundFile(path) as file:
         if file.frames != samples:
             raise BadData(
-                "RecordingsChanged", f"{recording.key} decodes to {file.frames} samples now, not to {samples}"
+                conditions.RECORDINGS_CHANGED, f"{recording.key} decodes to {file.frames} samples now, not to {samples}"
             )
         for piece in plan.pieces:
             outcome = _outcome(piece, plan, words, recording)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 import soxr
-from kelong_contract import codec, layout, manifests
+from kelong_contract import codec, conditions, layout, manifests
 from kelong_speech import sources
 
 from kelong_trainer import decoding, documents, recogniser, recordings, telemetry
@@ -57,7 +57,7 @@ def facts(context: RunContext) -> dict[str, object]:
     try:
         source = sources.identity(_address(context), context.order.voice.namespace, context.store)
     except sources.ModelSourceUnavailable as error:
-        raise BadOrder("ModelSourceUnavailable", str(error)) from None
+        raise BadOrder(conditions.MODEL_SOURCE_UNAVAILABLE, str(error)) from None
     return {
         "recogniser": source,
         "recognising": recogniser.VERSION,
@@ -216,7 +216,7 @@ def _address(context: RunContext) -> str:
     address = context.order.model.sources.recogniser
     if address is None or address == "none":
         raise BadOrder(
-            "ModelSourceUnavailable",
+            conditions.MODEL_SOURCE_UNAVAILABLE,
             f"model.sources.recogniser is {address or 'not given'}: labels need a Whisper model, such as "
             "hub:Systran/faster-whisper-large-v3@main or store:whisper-large-v3/",
         )
@@ -230,7 +230,7 @@ def _load(context: RunContext) -> recogniser.Recogniser:
         assert folder is not None  # `_address` refuses none
         return recogniser.Recogniser.load(folder, address=address, device=context.device, threads=context.threads)
     except sources.ModelSourceUnavailable as error:
-        raise BadOrder("ModelSourceUnavailable", str(error)) from None
+        raise BadOrder(conditions.MODEL_SOURCE_UNAVAILABLE, str(error)) from None
     except recogniser.Unusable as error:
         raise BadOrder(error.reason, str(error)) from None
 
