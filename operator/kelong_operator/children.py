@@ -145,7 +145,12 @@ def build_batch_job(
     )
     pod = _pod(container, volumes, voice.serving.placement, order.device.gpus, settings)
     pod |= {"restartPolicy": "Never", "terminationGracePeriodSeconds": BATCH_GRACE_S}
-    annotations = {names.ANNOTATION_ORDER_DIGEST: codec.digest(order)}
+    annotations = {
+        names.ANNOTATION_ORDER_DIGEST: codec.digest(order),
+        names.ANNOTATION_VOICE_UID: order.voice.uid,
+        names.ANNOTATION_STEP: str(order.step),
+        names.ANNOTATION_MANIFEST: order.manifest_sha256,
+    }
     return _job(
         _metadata(owner, name, names.COMPONENT_BATCH, annotations=annotations),
         _pod_template(owner, names.COMPONENT_BATCH, pod, None),

@@ -26,27 +26,58 @@ def decide(seen: ObservedSynthesis, settings: Settings, now: str) -> Plan[Synthe
         status = replace(seen.status, observed_generation=seen.owner.generation)
         return Plan(status=status, again_in_s=intervals.resync_seconds)  # terminal is terminal
     if job is not None and not job.owned:
-        message = f"the Job {job.name} exists and belongs to something else; rename this SynthesisJob"
-        return _plan(seen, seen.status, (_failed(conditions.NAME_CONFLICT, message),), (), settings, now)
-    status, obstacle = _resolve(seen)
-    if obstacle is not None or status.resolved is None:
-        findings = (obstacle,) if obstacle is not None else ()
-        return _plan(seen, status, findings, (), settings, now)
+        return _plan(seen, seen.status, (_taken(job),), (), settings, now)
     if job is None:
-        return _begin(seen, status, status.resolved, settings, now)
+        return _without_job(seen, settings, now)
     actions: tuple[Action, ...] = ()
     if not job.finished and job.suspended != seen.spec.suspend:
         actions = (Suspend(job=job.name, suspended=seen.spec.suspend),)
     record = seen.store.record if isinstance(seen.store, SynthesisInStore) else None
-    status = _counted(status, record)
+    status = _counted(_remembered(seen, job), record)
     return _plan(seen, status, _outcome(seen, job, record, now), actions, settings, now)
+
+
+def _taken(job: JobView) -> Finding:
+    """What to say of a Job of another owner. Its end brings the next look."""
+    if job.leaving:
+        message = f"the Job {job.name} of the SynthesisJob that had this name before is being removed"
+        return _waiting(conditions.REPLACING, message)
+    message = f"the Job {job.name} exists and belongs to something else; delete it, or rename this SynthesisJob"
+    return _waiting(conditions.NAME_CONFLICT, message)
+
+
+def _remembered(seen: ObservedSynthesis, job: JobView) -> SynthesisJobStatus:
+    """The status with what the Job was made with: whoever made it may have been cut off before writing that down."""
+    resolved, begun = job.resolved or seen.status.resolved, seen.status.start_time or job.created
+    return _begun(seen, replace(seen.status, resolved=resolved), begun)
+
+
+def _begun(seen: ObservedSynthesis, status: SynthesisJobStatus, start_time: str) -> SynthesisJobStatus:
+    """The status with when the Job was made and where to look for it and what it says."""
+    prefix = layout.synthesis(seen.owner.namespace, seen.spec.output.prefix)
+    return replace(
+        status,
+        job_name=children.batch_job_name(seen.owner),
+        start_time=start_time,
+        output_prefix=prefix,
+        manifest_key=layout.synthesis_manifest(prefix, seen.owner.uid),
+    )
+
+
+def _without_job(seen: ObservedSynthesis, settings: Settings, now: str) -> Plan[SynthesisJobStatus]:
+    """Make the Job, or say what is missing."""
+    status, obstacle = _resolve(seen)
+    if obstacle is not None or status.resolved is None:
+        findings = (obstacle,) if obstacle is not None else ()
+        return _plan(seen, status, findings, (), settings, now)
+    return _begin(seen, status, status.resolved, settings, now)
 
 
 def _resolve(seen: ObservedSynthesis) -> tuple[SynthesisJobStatus, Finding | None]:
     """The status with the voice and step that speak, frozen once found; or what is missing."""
     status, name = seen.status, seen.spec.voice_model_ref.name
-    if status.resolved is not None and (seen.jobs or seen.voice is not None):
-        return status, None  # a Job that is on its way needs the store only
+    if status.resolved is not None and seen.voice is not None:
+        return status, None
     if seen.voice is None:
         return status, _waiting(conditions.MODEL_NOT_READY, f"there is no VoiceModel {name} in this namespace")
     step = seen.spec.step if seen.spec.step is not None else seen.voice.status.promoted_step
@@ -80,19 +111,12 @@ def _begin(
     except ValueError as error:
         return refusal.refuse(seen.owner, seen.status, str(error), settings, now)
     name = children.batch_job_name(seen.owner)
-    status = replace(
-        status,
-        job_name=name,
-        start_time=now,
-        output_prefix=order.output_prefix,
-        manifest_key=layout.synthesis_manifest(order.output_prefix, seen.owner.uid),
-    )
     actions = (
         Create(body=children.build_order(seen.owner, name, order)),
         Create(body=children.build_batch_job(seen.owner, seen.spec, seen.voice.spec, order, settings)),
     )
     finding = _waiting(conditions.SCHEDULING, f"the Job {name} is made and waits for its pod")
-    return _plan(seen, status, (finding,), actions, settings, now)
+    return _plan(seen, _begun(seen, status, now), (finding,), actions, settings, now)
 
 
 def _outcome(seen: ObservedSynthesis, job: JobView, record: SynthesisManifest | None, now: str) -> tuple[Finding, ...]:

@@ -54,12 +54,15 @@ class _Where:
 
 def decide(seen: ObservedVoice, settings: Settings, now: str) -> Lane:
     """What to do about the training Job, and the conditions DatasetReady, Trained, Suspended."""
-    foreign = [job.name for job in seen.jobs if not job.owned]
+    where, foreign = locate(seen), [job for job in seen.jobs if not job.owned]
+    if foreign and all(job.leaving for job in foreign):
+        found = _replacing(f"the Job {foreign[0].name} of the VoiceModel that had this name before is being removed")
+        return Lane(findings=_findings(seen, where, found), again_in_s=_REPLACING_LOOK_S)
     if foreign:
-        message = f"the Job {foreign[0]} exists and belongs to something else; delete it, or rename this VoiceModel"
+        taken = next(job.name for job in foreign if not job.leaving)
+        message = f"the Job {taken} exists and belongs to something else; delete it, or rename this VoiceModel"
         finding = Finding(type=conditions.TRAINED, status="False", reason=conditions.NAME_CONFLICT, message=message)
         return Lane(findings=(finding,), again_in_s=settings.intervals.resync_seconds)
-    where = locate(seen)
     if is_done(seen, where):
         return _at_rest(seen, where, settings)
     if any(job.deleting for job in seen.jobs):
@@ -71,8 +74,9 @@ def decide(seen: ObservedVoice, settings: Settings, now: str) -> Lane:
 
 
 def locate(seen: ObservedVoice) -> _Where:
-    """The latest Job with its pod, and the store's word on it."""
-    job = max(seen.jobs, key=lambda item: item.attempt, default=None)
+    """Our latest Job with its pod, and the store's word on it."""
+    ours = [job for job in seen.jobs if job.owned]
+    job = max(ours, key=lambda item: item.attempt, default=None)
     stored = seen.store if isinstance(seen.store, VoiceInStore) else VoiceInStore()
     return _Where(
         job=job,

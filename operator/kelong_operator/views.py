@@ -13,6 +13,7 @@ from typing import Any
 from kelong_contract import conditions, farewell, names
 from kelong_contract.manifests import CorpusReport, Progress, SynthesisManifest
 from kelong_contract.resources import (
+    Resolved,
     SynthesisJobSpec,
     SynthesisJobStatus,
     VoiceModelSpec,
@@ -38,14 +39,17 @@ class Owner:
 class JobView:
     """A Job. `wish` is the digest of the part of the spec it was made for; without `owned` the name is another's.
 
-    `start_time` is when its pod was due, the last time it was not suspended.
+    `leaving` is one that is not ours and goes by itself: that of a resource which had our name before us.
+    `start_time` is when its pod was due, the last time it was not suspended; `resolved` is what a batch speaks with.
     """
 
     name: str
     uid: str
     owned: bool
+    leaving: bool
     deleting: bool
     attempt: int
+    created: str
     suspended: bool
     start_time: str | None
     busy_pods: int
@@ -58,6 +62,7 @@ class JobView:
     order_digest: str
     start_step: int
     listing_digest: str
+    resolved: Resolved | None
 
     @property
     def finished(self) -> bool:
@@ -226,8 +231,10 @@ def job_of(document: Document, uid: str) -> JobView:
         name=metadata["name"],
         uid=metadata["uid"],
         owned=is_owned(document, uid),
+        leaving=not is_owned(document, uid) and ("deletionTimestamp" in metadata or _is_of_a_namesake(metadata)),
         deleting="deletionTimestamp" in metadata,
         attempt=_number(labels.get(names.LABEL_ATTEMPT)),
+        created=metadata["creationTimestamp"],
         suspended=bool(document["spec"].get("suspend")),
         start_time=status.get("startTime"),
         busy_pods=max(status.get("active", 0), 0) + max(status.get("terminating") or 0, 0),
@@ -240,6 +247,7 @@ def job_of(document: Document, uid: str) -> JobView:
         order_digest=annotations.get(names.ANNOTATION_ORDER_DIGEST, ""),
         start_step=_number(annotations.get(names.ANNOTATION_STEP)),
         listing_digest=annotations.get(names.ANNOTATION_LISTING_DIGEST, ""),
+        resolved=_resolved(annotations),
     )
 
 
@@ -293,6 +301,21 @@ def batch_step_of(document: Document, voice: str) -> int | None:
         return None
     step: int | None = status.get("resolved", {}).get("step", spec.get("step"))
     return step
+
+
+def _resolved(annotations: Mapping[str, str]) -> Resolved | None:
+    uid, manifest = annotations.get(names.ANNOTATION_VOICE_UID), annotations.get(names.ANNOTATION_MANIFEST)
+    if uid is None or manifest is None:
+        return None
+    return Resolved(uid=uid, step=_number(annotations.get(names.ANNOTATION_STEP)), manifest_sha256=manifest)
+
+
+def _is_of_a_namesake(metadata: Document) -> bool:
+    """Whether a resource of the kind and name in the labels controls the object, whichever resource that was."""
+    labels = metadata.get("labels", {})
+    named = (names.API_VERSION, labels.get(names.LABEL_KIND), labels.get(names.LABEL_OWNER))
+    owners = metadata.get("ownerReferences", [])
+    return any(item.get("controller") and (item["apiVersion"], item["kind"], item["name"]) == named for item in owners)
 
 
 def _trouble(pod: str, status: Document) -> Trouble | None:

@@ -96,8 +96,10 @@ class World:
             name=children.training_job_name(self.owner, attempt),
             uid=f"job-{attempt}",
             owned=True,
+            leaving=False,
             deleting=False,
             attempt=attempt,
+            created=NOW,
             suspended=False,
             start_time=None,
             busy_pods=1,
@@ -110,6 +112,7 @@ class World:
             order_digest=self.order_digest(),
             start_step=0,
             listing_digest="listing-1",
+            resolved=None,
         )
         return dataclasses.replace(basic, **fields)
 

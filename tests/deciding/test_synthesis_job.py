@@ -177,3 +177,37 @@ def test_suspend_pauses_and_resumes_the_job(synthesis: Synthesis) -> None:
     synthesis.jobs = (synthesis.job(suspended=True),)
     synthesis.spec = dataclasses.replace(synthesis.spec, suspend=False)
     assert synthesis.settle().actions == (plan.Suspend(job="welcome-batch", suspended=False),)
+
+
+def test_a_job_left_by_a_namesake_is_waited_for_and_then_made_anew(synthesis: Synthesis, look: Any) -> None:
+    synthesis.jobs = (synthesis.job(owned=False, leaving=True, complete=True),)
+    decided = synthesis.settle()
+    assert (decided.actions, decided.events) == ((), ())
+    assert synthesis.condition("Ready") == ("False", "Replacing")
+    assert synthesis.condition("Failed") == ("False", "NotFailed")
+    synthesis.jobs = ()
+    assert look.created(synthesis.settle(), "Job")[0]["metadata"]["name"] == "welcome-batch"
+
+
+def test_a_name_that_is_taken_is_said_and_heals_when_it_is_free(synthesis: Synthesis, look: Any) -> None:
+    synthesis.jobs = (synthesis.job(owned=False),)
+    assert synthesis.settle().actions == ()
+    assert synthesis.condition("Ready") == ("False", "NameConflict")
+    assert synthesis.condition("Failed") == ("False", "NotFailed")
+    synthesis.jobs = ()
+    assert look.created(synthesis.settle(), "Job")
+
+
+def test_an_operator_cut_off_after_making_the_job_loses_nothing(synthesis: Synthesis, look: Any) -> None:
+    (made,) = look.created(synthesis.settle(), "Job")
+    written = synthesis.status
+    synthesis.status = resources.SynthesisJobStatus()  # which it had not written
+    assert synthesis.voice is not None
+    moved = dataclasses.replace(synthesis.voice.status, promoted_step=600)
+    synthesis.voice = dataclasses.replace(synthesis.voice, status=moved)
+    metadata = made["metadata"] | {"uid": "job-1", "creationTimestamp": NOW}
+    synthesis.jobs = (views.job_of(made | {"metadata": metadata}, synthesis.owner.uid),)
+    found = synthesis.settle().status
+    assert found.resolved == resources.Resolved(uid="uid-1", step=500, manifest_sha256="a" * 64)
+    for field in ("resolved", "job_name", "start_time", "output_prefix", "manifest_key"):
+        assert getattr(found, field) == getattr(written, field) is not None, field

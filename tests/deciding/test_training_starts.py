@@ -112,3 +112,13 @@ def test_a_job_of_somebody_else_is_left_alone_and_named(world: Any) -> None:
     assert world.decide().actions == ()
     assert world.condition("Trained") == ("False", "NameConflict")
     assert "khazix-train-1" in world.message("Trained")
+
+
+def test_a_job_left_by_a_namesake_is_waited_for_without_alarm(world: Any, look: Any) -> None:
+    world.jobs = (world.job(3, owned=False, leaving=True, failed=True),)
+    decided = world.settle()
+    assert (decided.actions, decided.events) == ((), ())
+    assert world.condition("Trained") == ("False", "Replacing")
+    assert world.condition("Ready") == ("False", "Pending")
+    world.jobs = ()
+    assert look.created(world.settle(), "Job")[0]["metadata"]["name"] == "khazix-train-1"

@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 from kelong_operator import views
 
-OWNER = {"controller": True, "uid": "uid-1"}
+OWNER = {
+    "apiVersion": "kelong.dev/v1alpha1",
+    "kind": "VoiceModel",
+    "name": "khazix",
+    "uid": "uid-1",
+    "controller": True,
+}
 
 
 def pod(**status: Any) -> dict[str, Any]:
@@ -90,7 +96,8 @@ def test_a_deployment_tells_that_it_takes_too_long() -> None:
 
 
 def job(status: dict[str, Any], **metadata: Any) -> dict[str, Any]:
-    return {"metadata": {"name": "j", "uid": "u", "ownerReferences": [OWNER]} | metadata, "spec": {}, "status": status}
+    basic = {"name": "j", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z", "ownerReferences": [OWNER]}
+    return {"metadata": basic | metadata, "spec": {}, "status": status}
 
 
 def test_a_job_knows_for_which_exit_code_it_gave_up() -> None:
@@ -104,3 +111,14 @@ def test_a_job_knows_for_which_exit_code_it_gave_up() -> None:
 def test_a_terminating_pod_keeps_its_job_busy() -> None:
     assert views.job_of(job({"active": 0, "terminating": 1}), "uid-1").busy_pods == 1
     assert views.job_of(job({"active": 0, "terminating": None}), "uid-1").busy_pods == 0
+
+
+def test_a_job_of_a_namesake_or_one_on_its_way_out_is_leaving() -> None:
+    labels = {"kelong.dev/kind": "VoiceModel", "kelong.dev/owner": "khazix"}
+    before = OWNER | {"uid": "uid-0"}
+    other = before | {"name": "somebody-else"}
+    assert views.job_of(job({}, labels=labels, ownerReferences=[before]), "uid-1").leaving
+    assert not views.job_of(job({}, labels=labels, ownerReferences=[before]), "uid-0").leaving
+    assert not views.job_of(job({}, labels=labels, ownerReferences=[other]), "uid-1").leaving
+    assert not views.job_of(job({}, labels=labels, ownerReferences=[]), "uid-1").leaving
+    assert views.job_of(job({}, ownerReferences=[], deletionTimestamp="2026-01-01T00:00:00Z"), "uid-1").leaving
