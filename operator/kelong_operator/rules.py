@@ -48,6 +48,11 @@ def waiting_for_pod(job: str, start_time: str | None, now: str) -> str:
     return f"the Job {job} has no pod; its events, in `kubectl describe job {job}`, tell why ({causes})"
 
 
+def between_pods(pod: str) -> str:
+    """What to say of a Job whose pod has ended without trouble and that is not over."""
+    return f"pod {pod} was stopped; the next pod goes on from what is saved"
+
+
 def merge_patch(old: Any, new: Any) -> Any:
     """The JSON merge patch from one object to another; {} where they are equal."""
     patch = {}

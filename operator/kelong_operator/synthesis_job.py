@@ -140,6 +140,8 @@ def _outcome(seen: ObservedSynthesis, job: JobView, record: SynthesisManifest | 
         return (_waiting(pod.trouble.reason, pod.trouble.message),)
     if pod is not None and pod.phase == "Running":
         return (_waiting(conditions.RUNNING, f"pod {pod.name} speaks on node {pod.node}"),)
+    if pod is not None and pod.phase == "Failed" and not job.complete:
+        return (_waiting(conditions.SCHEDULING, rules.between_pods(pod.name)),)
     if pod is None:
         return (_waiting(conditions.SCHEDULING, rules.waiting_for_pod(job.name, job.start_time, now)),)
     return (_waiting(conditions.SCHEDULING, f"pod {pod.name} of the Job {job.name} is on its way"),)

@@ -298,6 +298,10 @@ def _at_work(where: _Where, job: JobView, gpus: int, now: str) -> Finding:
         reason = conditions.RUNNING if training else conditions.PREPARING
         message = f"pod {pod.name} {'trains' if training else 'prepares the recordings'} on node {pod.node}"
         message += f", using 1 of its {gpus} GPUs" if gpus > 1 else ""
+    elif pod is not None and pod.phase == "Failed":
+        message = rules.between_pods(pod.name)
+    elif pod is not None and pod.phase == "Succeeded":
+        message = f"pod {pod.name} is done"
     elif pod is not None and pod.node is not None:
         message = f"pod {pod.name} is starting on node {pod.node}"
     return Finding(type=conditions.TRAINED, status="False", reason=reason, message=message)

@@ -341,7 +341,7 @@ def _container_trouble(pod: str, container: Document) -> Trouble | None:
     if waiting is not None and (found := _waiting_trouble(pod, waiting)) is not None:
         return found
     if ended is not None:
-        return _end_trouble(pod, ended) if ended["exitCode"] != 0 else None
+        return _end_trouble(pod, ended) if ended["exitCode"] not in (names.EXIT_DONE, names.EXIT_SAVED) else None
     # What starts again after a crash has not got over it before it is ready. To tell of the crash only in between
     # would turn a condition to and fro, with an event each time.
     last = container.get("lastState", {}).get("terminated")

@@ -51,7 +51,7 @@ class Synthesis:
         made: views.JobView = dataclasses.replace(self._job(), name=children.batch_job_name(self.owner), **fields)
         return made
 
-    def pod(self, trouble: views.Trouble) -> views.PodView:
+    def pod(self, trouble: views.Trouble | None) -> views.PodView:
         name = children.batch_job_name(self.owner)
         made: views.PodView = self._pod(names.COMPONENT_BATCH, job=name, phase="Failed", ready=False, trouble=trouble)
         return made
@@ -211,3 +211,13 @@ def test_an_operator_cut_off_after_making_the_job_loses_nothing(synthesis: Synth
     assert found.resolved == resources.Resolved(uid="uid-1", step=500, manifest_sha256="a" * 64)
     for field in ("resolved", "job_name", "start_time", "output_prefix", "manifest_key"):
         assert getattr(found, field) == getattr(written, field) is not None, field
+
+
+def test_a_batch_pod_that_saved_when_told_to_stop_is_followed(synthesis: Synthesis) -> None:
+    synthesis.settle()
+    synthesis.jobs = (synthesis.job(start_time="2026-01-01T00:00:00Z"),)
+    synthesis.pods = (synthesis.pod(None),)
+    assert synthesis.settle().events == ()
+    assert synthesis.condition("Ready") == ("False", "Scheduling")
+    found = conditions.find(synthesis.status.conditions, "Ready")
+    assert found is not None and "the next pod goes on from what is saved" in found.message

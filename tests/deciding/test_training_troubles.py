@@ -187,3 +187,14 @@ def test_a_new_voice_waits_for_the_store(world: Any) -> None:
     world.store = views.StoreAway(message="the store cannot be reached: refused")
     assert world.decide().actions == ()
     assert world.condition("Ready") == ("False", "StorageUnavailable")
+
+
+def test_a_pod_that_saved_when_told_to_stop_is_no_trouble(world: Any, look: Any) -> None:
+    world.trains(700, 500)
+    world.jobs = (world.job(start_time="2026-01-01T00:00:00Z"),)
+    world.settle()
+    world.pods = (world.pod(phase="Failed", ready=False),)
+    decided = world.settle()
+    assert look.told(decided) == []
+    assert world.condition("Trained") == ("False", "Scheduling")
+    assert world.message("Trained") == "pod trainer-pod was stopped; the next pod goes on from what is saved"

@@ -62,7 +62,9 @@ def test_a_pods_trouble_is_named_in_its_own_words(document: dict[str, Any], reas
     assert part in trouble.message
 
 
-@pytest.mark.parametrize("document", [pod(), waiting("ContainerCreating"), waiting("PodInitializing"), ended(0)])
+@pytest.mark.parametrize(
+    "document", [pod(), waiting("ContainerCreating"), waiting("PodInitializing"), ended(0), ended(75)]
+)
 def test_a_pod_on_its_way_has_no_trouble(document: dict[str, Any]) -> None:
     assert views.pod_of(document).trouble is None
 
