@@ -11,12 +11,13 @@ from kelong_contract import codec, layout, names, store
 from kelong_contract.conditions import Event
 from kelong_contract.manifests import Pins
 
-from kelong_operator import cluster, order_book, rules, telemetry
+from kelong_operator import cluster, order_book, rules, telemetry, views
 from kelong_operator.cluster import Cluster, Document
 from kelong_operator.plan import Action, Apply, Create, Delete, Pin, Plan, Suspend
 from kelong_operator.views import Owner
 
 Status = TypeVar("Status")
+HTTP_UNPROCESSABLE = 422  # as the API server would say it: asking again does not help
 log = logging.getLogger(__name__)
 
 
@@ -84,9 +85,13 @@ class Applier:
         try:
             self._cluster.create(kind, owner.namespace, body)
         except cluster.AlreadyExists:
+            found = self._cluster.get(kind, owner.namespace, name)
             if kind != "ConfigMap":
-                return  # an earlier pass made it, and was cut off before it could say so
-            if self._cluster.get(kind, owner.namespace, name).get("data") == body["data"]:
+                if views.is_owned(found, owner.uid):
+                    return  # an earlier pass made it, and was cut off before it could say so
+                message = f"the {kind} {name} exists and belongs to something else; delete it, or rename this"
+                raise cluster.ApiError(HTTP_UNPROCESSABLE, f"{message} {owner.kind}") from None
+            if found.get("data") == body["data"]:
                 return
             # The order of a Job that was never made, from before the spec was changed.
             self._cluster.delete(kind, owner.namespace, name)

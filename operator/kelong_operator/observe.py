@@ -124,8 +124,8 @@ class Observer:
             if manifest.listed:
                 checkpoints.append(_checkpoint(manifest, digest, step in heard))
         return VoiceInStore(
-            progress=self._optional(Progress, layout.progress(place)),
-            report=self._optional(CorpusReport, layout.corpus_report(place)),
+            progress=self._rewritten(Progress, layout.progress(place)),
+            report=self._rewritten(CorpusReport, layout.corpus_report(place)),
             checkpoints=tuple(checkpoints),
             broken=broken,
             saved_step=saved_step,
@@ -136,7 +136,7 @@ class Observer:
         prefix = layout.synthesis(owner.namespace, spec.output.prefix)
         record = self._optional(SynthesisManifest, layout.synthesis_manifest(prefix, owner.uid))
         if record is None:
-            record = self._optional(SynthesisManifest, layout.synthesis_progress(prefix, owner.uid))
+            record = self._rewritten(SynthesisManifest, layout.synthesis_progress(prefix, owner.uid))
         return SynthesisInStore(record=record)
 
     def _manifest(self, key: str, etag: str) -> bytes:
@@ -180,6 +180,19 @@ class Observer:
             return None
         except codec.Malformed as error:
             raise store.StoreError(str(error)) from error
+
+    def _rewritten(self, kind: type[T], key: str) -> T | None:
+        """A document that its program writes again and again. One that cannot be read counts as not there.
+
+        Only the program's next run puts it right, so it must not keep the operator from starting one.
+        """
+        try:
+            return codec.loads(kind, self._store.get(key), key)
+        except store.NoSuchObject:
+            return None
+        except codec.Malformed as error:
+            log.warning("counted as not there until it is written anew: %s", error)
+            return None
 
     def _input_fault(self, owner: Owner, config_map: ConfigMapInput) -> str | None:
         found = self._cluster.find("ConfigMap", owner.namespace, config_map.name)

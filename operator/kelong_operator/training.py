@@ -272,6 +272,8 @@ def _failure(seen: ObservedVoice, where: _Where, job: JobView) -> Finding:
     trouble, problem = where.pod.trouble if where.pod is not None else None, where.problem
     if _refused(where):
         fallback = conditions.BAD_ORDER if job.failure_exit_code == names.EXIT_BAD_ORDER else conditions.BAD_DATA
+        if trouble is not None and trouble.reason in conditions.REFUSALS:
+            fallback = trouble.reason  # its last words: what it could not write to the store
         reason = problem.reason if problem is not None else fallback
         told = problem.message if problem is not None else _told(trouble, job)
         elsewhere = order_book.own_recordings(seen.owner.namespace, seen.spec.dataset.source) is None

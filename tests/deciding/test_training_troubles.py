@@ -198,3 +198,25 @@ def test_a_pod_that_saved_when_told_to_stop_is_no_trouble(world: Any, look: Any)
     assert look.told(decided) == []
     assert world.condition("Trained") == ("False", "Scheduling")
     assert world.message("Trained") == "pod trainer-pod was stopped; the next pod goes on from what is saved"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (64, "GPUUnusable"),
+        (65, "TooFewClips"),
+        (65, "DatasetInvalid"),
+        (65, "SpeakersOverlap"),
+        (65, "RecordingsChanged"),
+        (65, "NaNLoss"),
+    ],
+)
+def test_a_reason_that_was_only_said_and_not_stored_counts(world: Any, look: Any, code: int, reason: str) -> None:
+    status = {"exitCode": code, "reason": "Error", "message": f"{reason}: this is why"}
+    metadata = {"name": "p", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    containers = {"phase": "Failed", "containerStatuses": [{"state": {"terminated": status}}]}
+    said = views.pod_of({"metadata": metadata, "spec": {}, "status": containers})
+    world.jobs, world.pods = (failed(world, code),), (world.pod(phase="Failed", ready=False, trouble=said.trouble),)
+    decided = world.settle()
+    assert world.condition("Trained") == ("False", reason)
+    assert "TrainingFailed" in look.told(decided)
