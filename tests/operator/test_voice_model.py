@@ -7,7 +7,7 @@ import time
 import urllib.request
 from typing import Any
 
-from kelong_contract import layout, manifests, names, store
+from kelong_contract import layout, manifests, names, orders, store
 
 FAILED_JOB = {
     "startTime": "2026-01-01T00:00:00Z",
@@ -284,3 +284,29 @@ def test_a_second_operator_waits_for_the_first(cluster: Any, operator: Any, voic
     assert operator.stop() == 0
     lease = cluster.server.kubectl("--namespace=default", "get", "lease", "kelong-operator", "-o=json")
     assert json.loads(lease.stdout)["spec"].get("holderIdentity", "") == ""
+
+
+def test_an_unreadable_word_of_the_trainer_does_not_keep_the_next_one_from_starting(
+    cluster: Any, operator: Any, voice: dict[str, Any], kept: store.FolderStore
+) -> None:
+    cluster.apply(voice | {"spec": voice["spec"] | {"suspend": True}})
+    uid = cluster.get("voicemodel", "khazix")["metadata"]["uid"]
+    place = orders.VoiceName(namespace=cluster.namespace, name="khazix", uid=uid).place()
+    for key in (layout.progress(place), layout.corpus_report(place)):
+        kept.put(key, b"{")
+    cluster.apply(voice)
+    cluster.eventually(lambda: cluster.get("job", "khazix-train-1"), "the training Job")
+    cluster.eventually_says("voicemodel", "khazix", "StorageAvailable", "Reachable")
+
+
+def test_a_job_of_somebody_elses_is_neither_taken_for_ours_nor_touched(
+    cluster: Any, operator: Any, voice: dict[str, Any]
+) -> None:
+    pod = {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "khazix-train-1"}}
+    cluster.apply(job | {"spec": {"suspend": True, "template": {"spec": pod}}})
+    cluster.apply(voice)
+    found = cluster.eventually_says("voicemodel", "khazix", "Ready", "ClusterRefused")
+    assert "the Job khazix-train-1 exists and belongs to something else" in found["message"]
+    cluster.kubectl("delete", "job", "khazix-train-1")
+    cluster.eventually_says("voicemodel", "khazix", "Trained", "Scheduling")
