@@ -7,6 +7,7 @@ Both stores keep the same promises, proven by one test run against both:
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import errno
 import hashlib
@@ -104,17 +105,23 @@ class FolderStore:
     def _path(self, key: str) -> pathlib.Path:
         return self.root / check_key(key)
 
-    def _stage(self) -> pathlib.Path:
-        self._staging.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self._staging)
-        os.close(handle)
-        return pathlib.Path(name)
+    @contextlib.contextmanager
+    def _stage(self, key: str) -> Iterator[pathlib.Path]:
+        """An empty file to fill and to move to its key; nothing of it stays behind when that fails."""
+        with _translated(key):
+            self._staging.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=self._staging)
+            os.close(handle)
+            staged = pathlib.Path(name)
+            try:
+                yield staged
+            finally:
+                staged.unlink(missing_ok=True)
 
     def put(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
         """See Store.put."""
         path = self._path(key)
-        with _translated(key):
-            staged = self._stage()
+        with self._stage(key) as staged:
             staged.write_bytes(data)
             path.parent.mkdir(parents=True, exist_ok=True)
             staged.replace(path)
@@ -122,8 +129,7 @@ class FolderStore:
     def put_file(self, key: str, path: pathlib.Path, content_type: str = "application/octet-stream") -> None:
         """See Store.put_file."""
         target = self._path(key)
-        with _translated(key):
-            staged = self._stage()
+        with self._stage(key) as staged:
             _copy(path, staged)
             target.parent.mkdir(parents=True, exist_ok=True)
             staged.replace(target)
@@ -131,14 +137,10 @@ class FolderStore:
     def create(self, key: str, data: bytes) -> None:
         """See Store.create."""
         path = self._path(key)
-        with _translated(key):
-            staged = self._stage()
-            try:
-                staged.write_bytes(data)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._link(key, staged, path)
-            finally:
-                staged.unlink()
+        with self._stage(key) as staged:
+            staged.write_bytes(data)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._link(key, staged, path)
 
     def _link(self, key: str, staged: pathlib.Path, path: pathlib.Path) -> None:
         try:
@@ -148,10 +150,11 @@ class FolderStore:
 
     def get(self, key: str) -> bytes:
         """See Store.get."""
-        try:
-            return self._path(key).read_bytes()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            raise NoSuchObject(f"'{key}' does not exist in {self.root}") from None
+        with _translated(key):
+            try:
+                return self._path(key).read_bytes()
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                raise NoSuchObject(f"'{key}' does not exist in {self.root}") from None
 
     def get_file(self, key: str, path: pathlib.Path) -> None:
         """See Store.get_file."""

@@ -179,6 +179,26 @@ def test_a_folder_that_cannot_be_written_is_said_in_a_sentence(tmp_path: pathlib
             attempt()
 
 
+def test_what_could_not_be_written_leaves_nothing_behind(tmp_path: pathlib.Path) -> None:
+    kept = store.FolderStore(tmp_path / "store")
+    big = tmp_path / "big.bin"
+    big.write_bytes(bytes(2 * store.CHUNK_BYTES))
+    for attempt in (
+        lambda: kept.put("k", big.read_bytes()),
+        lambda: kept.put_file("k", big),
+        lambda: kept.create("k", big.read_bytes()),
+    ):
+        with largest_file(store.CHUNK_BYTES), pytest.raises(store.LocalDiskError):
+            attempt()
+    assert [path for path in kept.root.rglob("*") if path.is_file()] == []
+
+
+def test_an_object_that_cannot_be_read_is_said_in_a_sentence(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "k").symlink_to("k")  # leads nowhere for everybody, root too
+    with pytest.raises(store.LocalDiskError, match=r"'k': a file of this machine .* cannot be read or written"):
+        store.FolderStore(tmp_path).get("k")
+
+
 def test_a_full_disk_is_called_full(tmp_path: pathlib.Path) -> None:
     kept = store.FolderStore(tmp_path / "store")
     kept.put("k", b"content")
