@@ -1,13 +1,18 @@
 """Orders that cannot be carried out and data of no use: one sentence each, with a reason a condition can carry."""
 
+import contextlib
 import dataclasses
+import os
+import pathlib
 import re
+import tempfile
 
 import numpy as np
 import pytest
 import soundfile
 from kelong_contract import codec, environment, layout, manifests, names, orders, store
 from kelong_trainer import context, pipeline, recordings
+from kelong_trainer.stages import ingest
 
 PREFIX = "recordings/lab/khazix/"
 
@@ -150,6 +155,58 @@ def test_a_volume_is_read_where_it_is_mounted(place, trainer, order_of, tmp_path
     (listed,) = source.listing().files
     with source.file(listed.key) as path:
         assert path == tmp_path / "volume" / "voice" / "a.wav"
+
+
+@contextlib.contextmanager
+def somebody_else():
+    """Not root, whom every file can be read by."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def test_a_recording_on_a_volume_that_we_may_not_read_is_refused_until_we_may(trainer, order_of, monkeypatch):
+    with tempfile.TemporaryDirectory() as name:  # pytest's folders are closed to others
+        folder = pathlib.Path(name)
+        folder.chmod(0o777)
+        monkeypatch.setattr(names, "DATASET_MOUNT", str(folder / "volume"))
+        (folder / "volume").mkdir()
+        secret = folder / "volume" / "a.wav"
+        secret.write_bytes(b"1")
+        secret.chmod(0)
+        order = order_of(dataset=orders.Dataset(type="PersistentVolumeClaim"))
+        started = trainer(store.FolderStore(folder / "store"), order)
+        with somebody_else():
+            closed = recordings.Source(started).listing()
+            user = os.geteuid()
+            corpus = ingest.run(started, closed, {"Khazix": 0})
+        secret.chmod(0o644)
+        with somebody_else():
+            opened = recordings.Source(started).listing()
+    [rejection] = corpus.rejections
+    assert rejection.reason == "Undecodable"
+    assert rejection.message == f"a.wav cannot be read: Permission denied; let user {user} read it"
+    # Only the permission has changed, and what was kept of the stage must not be used again.
+    assert closed.files == opened.files
+    assert ingest.facts(started, closed) != ingest.facts(started, opened)
+
+
+def test_an_empty_volume_is_called_so(place, trainer, order_of, recogniser, tmp_path, monkeypatch):
+    monkeypatch.setattr(names, "DATASET_MOUNT", str(tmp_path / "model"))  # an empty folder
+    order = order_of(recogniser, dataset=orders.Dataset(type="PersistentVolumeClaim"))
+    with pytest.raises(context.BadData, match="there are no recordings under the volume: upload some"):
+        pipeline.prepare(trainer(place, order))
+
+
+def test_a_bucket_without_keys_is_refused_as_an_order(place, trainer, order_of):
+    order = order_of(dataset=orders.Dataset(type="S3", endpoint="http://127.0.0.1:9", bucket="studio"))
+    with pytest.raises(context.BadOrder, match=r"KELONG_SOURCE_ACCESS_KEY and .* must be set") as error:
+        recordings.Source(trainer(place, order))
+    assert error.value.reason == "BadOrder"
 
 
 def test_a_bucket_with_keys_of_its_own_is_read_with_them(minio_address, bucket_store, place, trainer, order_of):

@@ -99,10 +99,12 @@ class Bench:
             stopping=threading.Event(),
         )
 
-    def publisher(self, taken: lease.Lease, step: int = 2) -> tuple[publish.Publisher, publish.Save, list[int]]:
+    def publisher(
+        self, taken: lease.Lease, step: int = 2, **widths: int
+    ) -> tuple[publish.Publisher, publish.Save, list[int]]:
         """A publisher, an untrained state to save as a step, and where the steps that it commits are listed."""
         context = self.context(taken.attempt)
-        voice = config.preset("tiny", speakers=(config.Speaker(name="Mei", id=0),))
+        voice = config.preset("tiny", speakers=(config.Speaker(name="Mei", id=0),), **widths)
         fresh = state.fresh(voice, context.order.training, context.device)
         fresh.step = step
         facts = state.Facts(

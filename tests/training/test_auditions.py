@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import torch
+import transformers
 from kelong_contract import codec, layout, manifests
-from kelong_trainer import auditions
+from kelong_speech import features
+from kelong_trainer import auditions, speaking
 
 
 def test_a_step_that_was_removed_before_its_turn_does_not_keep_the_next_from_being_heard(bench, here) -> None:
@@ -20,3 +23,20 @@ def test_a_step_that_was_removed_before_its_turn_does_not_keep_the_next_from_bei
     key = layout.audition_report(bench.place, 2)
     report = codec.loads(manifests.AuditionReport, bench.store.get(key), key)
     assert len(report.auditions) + len(report.failures) == 1
+
+
+def test_a_sentence_too_long_for_the_text_encoder_is_named_in_the_report(bench, tmp_path) -> None:
+    publisher, save, _ = bench.publisher(bench.lease("one"), step=2, text_feature_channels=24)
+    publisher.save(save)
+    publisher.close()
+    torch.manual_seed(2)
+    sizes = {"vocab_size": 8, "hidden_size": 24, "num_hidden_layers": 4, "num_attention_heads": 2}
+    positions = {"intermediate_size": 32, "max_position_embeddings": 4}  # two characters and the edges
+    transformers.BertModel(transformers.BertConfig(**sizes, **positions)).save_pretrained(tmp_path / "bert")
+    (tmp_path / "bert" / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n你\n好\n", encoding="utf-8")
+    encoder = features.TextEncoder.load(tmp_path / "bert")
+
+    report = speaking.hear(bench.store, bench.order(), 2, tmp_path / "weights", encoder)
+
+    [failure] = report.failures
+    assert (failure.name, report.auditions) == ("hello", ()) and "the text encoder takes 2" in failure.message

@@ -62,6 +62,16 @@ def test_a_missing_order_file_is_named(run_here, capsys: pytest.CaptureFixture[s
     assert "nothing.json cannot be read: No such file" in capsys.readouterr().err
 
 
+def test_a_disk_of_this_machine_that_takes_nothing_is_not_called_the_store(
+    bench, run_here, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(names.ENV_STORE_URL, (tmp_path / "file" / "store").as_uri())
+    assert run_here(codec.dumps(bench.order()).decode()) == 1
+    said = capsys.readouterr().err
+    assert "a file of this machine" in said and "the store failed" not in said
+
+
 def test_an_unusable_environment_lists_every_variable(
     run_here, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,6 +79,9 @@ def _run(order_file: pathlib.Path, settings: environment.Environment) -> int:
     except Stopped as error:
         farewell.say(PROGRAM, f"stopped: {error}")
         return names.EXIT_SAVED
+    except stores.LocalDiskError as error:
+        farewell.say(PROGRAM, str(error))
+        return 1
     except stores.StoreError as error:
         farewell.say(PROGRAM, f"the store failed: {error}")
         return 1

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import pathlib
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kelong_contract import conditions, layout, manifests, names
+from kelong_contract import conditions, environment, layout, manifests, names
 from kelong_contract import store as stores
 from kelong_contract.patience import PatientStore
 
@@ -42,10 +43,14 @@ class Listed:
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """What lies under the source's prefixes, and the files passed over because they are plainly no recordings."""
+    """What lies under the source's prefixes, and the files passed over because they are plainly no recordings.
+
+    `unreadable` are the keys of a volume's files that we may not read: `files` does not change when we may.
+    """
 
     files: tuple[Listed, ...]
     passed_over: tuple[str, ...]
+    unreadable: tuple[str, ...]
 
 
 class Source:
@@ -59,9 +64,12 @@ class Source:
         self._store: stores.Store
         if dataset.type == "PersistentVolumeClaim":
             self._store = stores.FolderStore(pathlib.Path(names.DATASET_MOUNT))
-            self.name = f"the volume's folder '{dataset.prefix}'"
+            self.name = f"the volume's folder '{dataset.prefix}'" if dataset.prefix else "the volume"
         elif dataset.endpoint and dataset.bucket:
-            foreign = context.environment.open_source(dataset.endpoint, dataset.bucket, dataset.region)
+            try:
+                foreign = context.environment.open_source(dataset.endpoint, dataset.bucket, dataset.region)
+            except (environment.BadEnvironment, stores.StoreError) as error:  # no request is made yet
+                raise BadOrder(conditions.BAD_ORDER, f"the dataset source cannot be opened: {error}") from None
             self._store = PatientStore(foreign, context.stopping)
             self.name = f"'{dataset.prefix}' in bucket {dataset.bucket} of {dataset.endpoint}"
         else:
@@ -88,7 +96,11 @@ class Source:
                     found = Listed(key=item.key, speaker=name, size_bytes=item.size_bytes, etag=item.etag)
                     owners[item.key] = (len(prefix), found)
         files = tuple(listed for _, (_, listed) in sorted(owners.items()))
-        return Listing(files=files, passed_over=tuple(sorted(passed_over)))
+        unreadable = tuple(listed.key for listed in files if not self._is_readable(listed.key))
+        return Listing(files=files, passed_over=tuple(sorted(passed_over)), unreadable=unreadable)
+
+    def _is_readable(self, key: str) -> bool:
+        return self._folder is None or os.access(self._folder / key, os.R_OK, effective_ids=True)
 
     @contextlib.contextmanager
     def file(self, key: str) -> Iterator[pathlib.Path]:

@@ -52,7 +52,7 @@ def hear(
         style = Style(speaker=wanted.speaker or order.speakers[0].name, seed=SEED)
         try:
             speech = voice.say_text(wanted.text, style)
-        except (UnspeakableText, synthesiser.SpeechTooLong) as error:
+        except (UnspeakableText, synthesiser.SpeechTooLong, features.TextTooLong) as error:
             failures.append(manifests.AuditionFailure(name=wanted.name, message=str(error)))
             continue
         spoken.append(_publish(store, layout.audition(place, step, wanted.name), wanted, style, speech))

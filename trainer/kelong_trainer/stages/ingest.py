@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 
 from kelong_contract import conditions, manifests
 from kelong_contract import store as stores
@@ -30,6 +31,7 @@ def facts(context: RunContext, listing: recordings.Listing) -> dict[str, object]
     """What the result depends on besides this code."""
     return {
         "files": [dataclasses.asdict(listed) for listed in listing.files],
+        "unreadable": listing.unreadable,
         "speakers": [dataclasses.asdict(speaker) for speaker in context.order.speakers],
         "shortest_s": context.order.slicing.min_s,
         "decoding": decoding.VERSION,
@@ -67,7 +69,13 @@ def run(context: RunContext, listing: recordings.Listing, speakers: dict[str, in
 def _hear(context: RunContext, source: recordings.Source, listed: recordings.Listed) -> _Heard:
     try:
         with source.file(listed.key) as path:
-            sha256 = stores.digest_file(path)
+            try:
+                sha256 = stores.digest_file(path)
+            except PermissionError as error:
+                message = f"{listed.key} cannot be read: {error.strerror}; let user {os.geteuid()} read it"
+                return _refused(listed, "", 0.0, "Undecodable", message)
+            except OSError as error:  # such as a volume that is away for a moment: not a property of the recording
+                raise stores.LocalDiskError(f"'{listed.key}' cannot be read: {error.strerror}") from error
             target = recordings.mono_path(context.work_dir, sha256)
             try:
                 decoded = decoding.decode(path, target)
