@@ -18,7 +18,7 @@ from typing import TypeVar
 from kelong_contract import codec, conditions, environment, farewell, names
 from kelong_contract.environment import BadEnvironment, Environment
 from kelong_contract.orders import ServingOrder, SynthesisOrder
-from kelong_contract.store import StoreError
+from kelong_contract.store import LocalDiskError, StoreError
 
 from kelong_inference.endings import BadOrder, Ending
 
@@ -44,6 +44,9 @@ def main(arguments: list[str], variables: Mapping[str, str]) -> int:
     except Ending as ending:
         farewell.say(PROGRAM, ending.message, reason=ending.reason)
         return ending.exit_code
+    except LocalDiskError as error:
+        farewell.say(PROGRAM, str(error))
+        return EXIT_FAILED
     except StoreError as error:
         farewell.say(PROGRAM, f"the store failed: {error}")
         return EXIT_FAILED

@@ -104,12 +104,16 @@ class _Record:
         )
 
     def _earlier(self) -> SynthesisManifest | None:
-        """What an earlier pod left; None if there was none, or it is not of this step (then all is spoken anew)."""
+        """What an earlier pod left; None if there was none, or it is of no use (then all is spoken anew)."""
         try:
             data = self._store.get(self._progress_key)
         except store.NoSuchObject:
             return None
-        earlier = codec.loads(SynthesisManifest, data, self._progress_key)
+        try:
+            earlier = codec.loads(SynthesisManifest, data, self._progress_key)
+        except codec.Malformed as error:
+            log.warning("every line is spoken anew: %s", error)
+            return None
         return earlier if (earlier.voice, earlier.step) == (self._order.voice, self._order.step) else None
 
 
@@ -119,16 +123,14 @@ def run(order: SynthesisOrder, environment: Environment, stopping: threading.Eve
     Raises Stopped after saving, and any other Ending after saying it in the progress too.
     """
     kept = patience.PatientStore(environment.open_store(), stopping)
-    record = _Record(order, kept)
-    if record.finished():
-        log.info("the manifest is there already: nothing to do")
-        return None
     try:
-        todo = lines.read(order.input, kept)
-        ready = loading.load(order, environment, stopping)
-    except Ending as ending:
-        record.save(Problem(reason=ending.reason, message=ending.message))
-        raise
+        record = _Record(order, kept)
+        if record.finished():
+            log.info("the manifest is there already: nothing to do")
+            return None
+        todo, ready = _prepare(order, environment, stopping, kept, record)
+    except store.StoreUnavailable as error:  # a patient store raises it only once we were told to stop
+        raise Stopped("Stopped", f"asked to stop while the store was away ({error})") from None
     done = record.open(len(todo))
     with tqdm.tqdm(total=len(todo), initial=done, unit="line", disable=None) as bar:
         for line in todo:
@@ -140,6 +142,19 @@ def run(order: SynthesisOrder, environment: Environment, stopping: threading.Eve
             _deal_with(line, order, ready.speaker, kept, record)
             bar.update()
     return record.finish()
+
+
+def _prepare(
+    order: SynthesisOrder, environment: Environment, stopping: threading.Event, kept: Store, record: _Record
+) -> tuple[tuple[Line, ...], loading.Ready]:
+    """The lines and the voice; why there are none is in the progress when this raises, unless we were told to stop."""
+    try:
+        return lines.read(order.input, kept), loading.load(order, environment, stopping)
+    except Stopped:
+        raise
+    except Ending as ending:
+        record.save(Problem(reason=ending.reason, message=ending.message))
+        raise
 
 
 def _deal_with(line: Line, order: SynthesisOrder, speaker: Speaker, kept: Store, record: _Record) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 import soundfile
-from kelong_contract import codec, layout, manifests, names, orders, store
+from kelong_contract import codec, environment, layout, manifests, names, orders, patience, store
 from kelong_inference import batch, lines
 from kelong_inference.endings import BadData, Stopped
 from kelong_speech import audio
@@ -138,6 +139,42 @@ def test_an_input_that_cannot_be_read_is_said_in_the_progress(published: Any, da
     problem = read(kept, layout.synthesis_progress(PREFIX, "job-1")).problem
     assert problem is not None
     assert problem.reason == "InputInvalid" and key in problem.message
+
+
+def test_a_progress_that_cannot_be_read_is_begun_anew(published: Any, caplog: pytest.LogCaptureFixture) -> None:
+    kept, key = clear(published.store), layout.synthesis_progress(PREFIX, "job-1")
+    kept.put(key, b"{half")
+    made = batch.run(published.synthesis_order(inline("你好。")), published.environment, threading.Event())
+    assert made is not None and [item.id for item in made.items] == ["line1"]
+    assert "spoken anew" in caplog.text and key in caplog.text
+
+
+@pytest.mark.parametrize("away_from", ["the beginning", "the voice on"])
+def test_a_stop_while_the_store_is_away_is_no_failure_of_the_job(
+    published: Any, monkeypatch: pytest.MonkeyPatch, away_from: str
+) -> None:
+    kept, stopping = clear(published.store), threading.Event()
+    away = store.open_bucket(endpoint="http://127.0.0.1:9", bucket="away", access_key="a", secret_key="b")
+    opened = iter([away] if away_from == "the beginning" else [kept, away])
+    monkeypatch.setattr(environment.Environment, "open_store", lambda _: next(opened))
+    monkeypatch.setattr(patience, "AFTER_STOP_S", 0.1)
+    stopping.set()
+    with pytest.raises(Stopped, match="asked to stop while the store was away"):
+        batch.run(published.synthesis_order(inline("你好。")), published.environment, stopping)
+    assert list(kept.list(PREFIX)) == [], "a stop is no problem to tell"
+
+
+def test_a_disk_of_this_machine_that_takes_nothing_is_not_called_the_store(
+    published: Any, tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / "order.json"
+    path.write_bytes(codec.dumps(published.synthesis_order(inline("你好。"))))
+    published_nowhere = dataclasses.replace(published, root=tmp_path / "file")
+    with started(published_nowhere, path) as process:
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "a file of this machine" in said and "the store failed" not in said
 
 
 def test_asked_to_stop_before_a_line_everything_is_saved(published: Any, monkeypatch: pytest.MonkeyPatch) -> None:
