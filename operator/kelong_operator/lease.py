@@ -32,18 +32,14 @@ class Lease:
         self._seconds = seconds
         self._ended = threading.Event()
 
-    def wait(self, stopping: threading.Event) -> bool:
-        """Wait until the lease is ours; False if asked to stop before."""
+    def wait(self) -> None:
+        """Wait until the lease is ours."""
         said = ""
-        while not stopping.is_set():
-            holder = self._try()
-            if holder == self._holder:
-                return True
+        while (holder := self._try()) != self._holder:
             if holder != said:
                 log.info("%s holds the lease; waiting", holder)
                 said = holder
-            stopping.wait(self._seconds / 5)
-        return False
+            time.sleep(self._seconds / 5)
 
     def keep(self, lost: Callable[[], None]) -> None:
         """Renew the lease in a thread of its own; `lost` is called once it is no longer ours."""
