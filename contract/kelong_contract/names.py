@@ -23,6 +23,7 @@ COMPONENT_BATCH = "batch"
 # Annotations on children.
 ANNOTATION_ORDER_DIGEST = f"{GROUP}/order-digest"
 ANNOTATION_APPLIED_HASH = f"{GROUP}/applied-hash"
+ANNOTATION_WISH = f"{GROUP}/wish"
 ANNOTATION_STEP = f"{GROUP}/step"
 ANNOTATION_MANIFEST = f"{GROUP}/manifest-sha256"
 ANNOTATION_VOICE_UID = f"{GROUP}/voice-uid"

@@ -20,7 +20,7 @@ Body = dict[str, Any]
 USER_ID = 65532
 SERVER_GRACE_S = 60  # after the endpoint delay, for the requests that are still being spoken
 SERVER_PROGRESS_DEADLINE_S = 600
-BATCH_GRACE_S = 60
+BATCH_GRACE_S = 90  # beyond patience.AFTER_STOP_S, so that what it has tried to save for so long is told, not killed
 BATCH_BACKOFF_LIMIT = 3
 _ORDER_PATH = f"{names.ORDER_MOUNT}/{names.ORDER_FILE}"
 
@@ -86,7 +86,7 @@ def build_training_job(
     name, training = training_job_name(owner, attempt), spec.training
     annotations = {
         names.ANNOTATION_ORDER_DIGEST: codec.digest(order),
-        names.ANNOTATION_APPLIED_HASH: order_book.training_wish(spec),
+        names.ANNOTATION_WISH: order_book.training_wish(spec),
         names.ANNOTATION_GENERATION: str(owner.generation),
         names.ANNOTATION_STEP: str(start_step),
     }

@@ -29,7 +29,6 @@ from kelong_operator.views import (
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-GENERATOR_FILE = "generator.safetensors"
 _MOST_KEPT = 4096
 
 
@@ -235,12 +234,12 @@ def _fault(
             "restore it, or promote another step"
         )
     for file in manifest.files:
-        if file.name != GENERATOR_FILE:
+        if file.name != layout.GENERATOR_FILE:
             continue
         if sizes.get(file.key) != file.size_bytes:
             return f"{file.key} has {sizes.get(file.key, 'no')} bytes in the store, expected {file.size_bytes}"
         return None
-    return f"its manifest names no {GENERATOR_FILE}"
+    return f"its manifest names no {layout.GENERATOR_FILE}"
 
 
 def _checkpoint(manifest: CheckpointManifest, digest: str, has_auditions: bool) -> Checkpoint:

@@ -243,7 +243,7 @@ def job_of(document: Document, uid: str) -> JobView:
         failure_reason=failed.get("reason", ""),
         failure_message=failed.get("message", ""),
         generation=_number(annotations.get(names.ANNOTATION_GENERATION)),
-        wish=annotations.get(names.ANNOTATION_APPLIED_HASH, ""),
+        wish=annotations.get(names.ANNOTATION_WISH, ""),
         order_digest=annotations.get(names.ANNOTATION_ORDER_DIGEST, ""),
         start_step=_number(annotations.get(names.ANNOTATION_STEP)),
         listing_digest=annotations.get(names.ANNOTATION_LISTING_DIGEST, ""),

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from kelong_contract import codec, names, orders
+from kelong_contract import codec, names, orders, patience, resources
+from kelong_operator import order_book, views
 
 Build = Callable[..., Any]
 COMPONENTS = [names.COMPONENT_TRAINER, names.COMPONENT_SERVER, names.COMPONENT_BATCH]
@@ -236,3 +237,20 @@ def test_what_an_order_reads_of_our_store_is_watched(
 ) -> None:
     changes = {"dataset": {"source": source}, "model": {"preset": "tiny", "sources": sources}}
     assert build(changes).watched == expected
+
+
+def test_a_batch_that_stops_has_more_time_than_it_tries_to_save(build: Build) -> None:
+    pod = build().pods[names.COMPONENT_BATCH]
+    assert pod["terminationGracePeriodSeconds"] >= patience.AFTER_STOP_S + 15
+
+
+def test_a_job_carries_the_wish_it_was_made_for_and_the_voice_it_speaks_with(build: Build) -> None:
+    built = build()
+    marks = {"uid": "job", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    training = views.job_of(built.job | {"metadata": built.job["metadata"] | marks}, "uid-1")
+    basic = {"speakers": [{"name": "Khazix"}], "dataset": {"source": OWN}, "model": {"preset": "zh-clap"}}
+    wish = order_book.training_wish(resources.voice_model_spec(basic))
+    assert (training.wish, training.resolved) == (wish, None)
+    assert names.ANNOTATION_APPLIED_HASH not in built.job["metadata"]["annotations"]
+    batch = views.job_of(built.batch | {"metadata": built.batch["metadata"] | marks}, "uid-2")
+    assert batch.resolved == resources.Resolved(uid="uid-1", step=500, manifest_sha256="a" * 64)

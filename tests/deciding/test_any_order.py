@@ -74,7 +74,7 @@ class Cluster:
             assert not any(job.busy_pods for job in world.jobs), "a second pod would train"
             self.attempts.append(attempt)
             job = world.job(attempt, busy_pods=0, generation=int(marks[names.ANNOTATION_GENERATION]))
-            digest, wish = marks[names.ANNOTATION_ORDER_DIGEST], marks[names.ANNOTATION_APPLIED_HASH]
+            digest, wish = marks[names.ANNOTATION_ORDER_DIGEST], marks[names.ANNOTATION_WISH]
             start = int(marks[names.ANNOTATION_STEP])
             world.jobs += (dataclasses.replace(job, order_digest=digest, wish=wish, start_step=start),)
         elif isinstance(action, plan.Suspend):
