@@ -24,6 +24,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+# The files of a checkpoint that a voice is loaded from.
+GENERATOR_FILE = "generator.safetensors"
+CONFIG_FILE = "config.json"
+
 _CHECKPOINT = re.compile(r"checkpoints/(?P<step>\d+)/manifest\.json")
 _CHECKPOINT_FILE = re.compile(r"checkpoints/\d+/(?P<attempt>\d+)/[^/]+")
 _AUDITION_REPORT = re.compile(r"auditions/(?P<step>\d+)/report\.json")

@@ -121,7 +121,7 @@ def _text_encoder(
     chosen: torch.device,
 ) -> TextEncoder | None:
     """The text encoder, fetched only if the voice's own configuration asks for one."""
-    settings = voice.fetch(kept, manifest.file(checkpoint.CONFIG_FILE), work_dir / WEIGHTS_FOLDER)
+    settings = voice.fetch(kept, manifest.file(layout.CONFIG_FILE), work_dir / WEIGHTS_FOLDER)
     wanted = config.from_json(settings.read_bytes())
     if wanted.model.text_feature_channels is None:
         return None

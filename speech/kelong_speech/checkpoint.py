@@ -1,6 +1,6 @@
 """The generator of a step as files: `generator.safetensors` and `config.json`, loaded strictly.
 
-The trainer publishes them under the names below and describes them in a manifest; `voice` loads them by it.
+The trainer publishes them under the names of `layout` and describes them in a manifest; `voice` loads them by it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,6 @@ import torch
 from torch import overrides
 
 from kelong_speech import config, synthesiser
-
-GENERATOR_FILE = "generator.safetensors"
-CONFIG_FILE = "config.json"
 
 
 class UnusableCheckpoint(Exception):

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from kelong_contract import codec
+from kelong_contract import codec, layout
 
 SYMBOLS = 118  # the original's 112 and sp1 sp2 sp3 sp4 br1 br2
 FRONT_END_VERSION = 1  # raised when the front end starts to read texts otherwise than the voices so far were taught
@@ -208,7 +208,7 @@ def preset(
 def from_json(data: bytes) -> VoiceConfig:
     """Read a config.json; raises `ConfigError` for a format, field or size this version does not know."""
     try:
-        return codec.loads(VoiceConfig, data, "config.json")
+        return codec.loads(VoiceConfig, data, layout.CONFIG_FILE)
     except codec.Malformed as error:
         raise ConfigError(str(error)) from None
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from kelong_contract import manifests
+from kelong_contract import layout, manifests
 from kelong_contract import store as stores
 
 from kelong_speech import audio, checkpoint, config, encoders, features, script, synthesiser
@@ -95,8 +95,8 @@ class Voice:
 
         Raises `DigestMismatch`, `checkpoint.UnusableCheckpoint`, `sources.ModelSourceUnavailable` or a StoreError.
         """
-        settings = fetch(store, manifest.file(checkpoint.CONFIG_FILE), cache_dir)
-        weights = fetch(store, manifest.file(checkpoint.GENERATOR_FILE), cache_dir)
+        settings = fetch(store, manifest.file(layout.CONFIG_FILE), cache_dir)
+        weights = fetch(store, manifest.file(layout.GENERATOR_FILE), cache_dir)
         try:
             voice_config = config.from_json(settings.read_bytes())
         except config.ConfigError as error:

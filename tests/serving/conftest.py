@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from kelong_contract import codec, environment, layout, manifests, names, orders, store
 from kelong_inference import app, loading
-from kelong_speech import checkpoint, config, synthesiser
+from kelong_speech import config, synthesiser
 from kelong_speech.voice import Voice
 from starlette.testclient import TestClient
 
@@ -68,7 +68,7 @@ def publish(root: pathlib.Path) -> Published:
     generator = synthesiser.Synthesiser(config.preset("tiny", speakers=SPEAKERS))
     files = []
     (root / "saved").mkdir(parents=True)
-    weights, settings = root / "saved" / checkpoint.GENERATOR_FILE, root / "saved" / checkpoint.CONFIG_FILE
+    weights, settings = root / "saved" / layout.GENERATOR_FILE, root / "saved" / layout.CONFIG_FILE
     safetensors.torch.save_file(generator.state_dict(), weights)
     settings.write_bytes(generator.config.to_json())
     for path in (weights, settings):

@@ -7,9 +7,9 @@ import pytest
 import safetensors.torch
 import torch
 import transformers
-from kelong_contract import manifests
+from kelong_contract import layout, manifests
 from kelong_contract import store as stores
-from kelong_speech import checkpoint, config, synthesiser, voice
+from kelong_speech import config, synthesiser, voice
 
 CHARACTERS = "你好世界今天天气真不错我们去公园吧,.!?"
 
@@ -37,7 +37,7 @@ class Published:
 def save(folder, generator):
     """The two files of a generator, as the trainer leaves them."""
     folder.mkdir(parents=True, exist_ok=True)
-    weights, settings = folder / checkpoint.GENERATOR_FILE, folder / checkpoint.CONFIG_FILE
+    weights, settings = folder / layout.GENERATOR_FILE, folder / layout.CONFIG_FILE
     safetensors.torch.save_file(generator.state_dict(), weights)
     settings.write_bytes(generator.config.to_json())
     return weights, settings

@@ -3,6 +3,7 @@
 import pytest
 import safetensors.torch
 import torch
+from kelong_contract import layout
 from kelong_speech import checkpoint, config
 
 
@@ -12,7 +13,7 @@ def saved(tmp_path, small_generator, save_generator):
 
 
 def load(path):
-    return checkpoint.load_weights(path, config.from_json(path.with_name(checkpoint.CONFIG_FILE).read_bytes()))
+    return checkpoint.load_weights(path, config.from_json(path.with_name(layout.CONFIG_FILE).read_bytes()))
 
 
 def test_what_was_saved_is_what_is_loaded(saved, small_generator):

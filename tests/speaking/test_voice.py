@@ -6,7 +6,8 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from kelong_speech import checkpoint, config, features, sources, synthesiser, voice
+from kelong_contract import layout
+from kelong_speech import config, features, sources, synthesiser, voice
 from kelong_speech.text import frontend
 
 STYLE = voice.Style(speaker="小明", seed=11)
@@ -94,7 +95,7 @@ def test_settings_without_sense_are_refused(setting, sentence):
 
 
 def test_a_changed_object_is_not_served(published):
-    stored = published.manifest.file(checkpoint.GENERATOR_FILE)
+    stored = published.manifest.file(layout.GENERATOR_FILE)
     damaged = bytearray(published.store.get(stored.key))
     damaged[-1] ^= 1
     published.store.put(stored.key, bytes(damaged))

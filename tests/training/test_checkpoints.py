@@ -77,8 +77,8 @@ def test_keep_last_removes_older_steps_with_their_auditions(bench) -> None:
 
 
 def test_what_an_earlier_attempt_did_not_finish_is_removed(bench) -> None:
-    orphan = layout.checkpoint_file(bench.place, 20, 1, state.GENERATOR)
-    ours = layout.checkpoint_file(bench.place, 20, 2, state.GENERATOR)
+    orphan = layout.checkpoint_file(bench.place, 20, 1, layout.GENERATOR_FILE)
+    ours = layout.checkpoint_file(bench.place, 20, 2, layout.GENERATOR_FILE)
     bench.store.put(orphan, b"half")
     bench.store.put(ours, b"being written")
     checkpoints.tidy(bench.store, bench.place, 2, None)
@@ -110,7 +110,7 @@ def test_a_checkpoint_is_whole_and_comes_back_as_it_was(bench) -> None:
     assert committed == [2]
     checkpoints.fetch(bench.store, bench.manifest(2), bench.folder / "resume")
     again = state.fresh(
-        config.from_json((bench.folder / "resume" / state.CONFIG).read_bytes()),
+        config.from_json((bench.folder / "resume" / layout.CONFIG_FILE).read_bytes()),
         bench.order(seed=99).training,
         torch.device("cpu"),
     )

@@ -96,7 +96,7 @@ def _resume(context: RunContext, corpus: manifests.Corpus) -> _Training | None:
     folder = context.work_dir / "resume"
     checkpoints.fetch(context.store, newest, folder)
     try:
-        config = voice_config.from_json((folder / state.CONFIG).read_bytes())
+        config = voice_config.from_json((folder / layout.CONFIG_FILE).read_bytes())
         at = state.fresh(config, context.order.training, context.device)
         facts = state.read(folder, at)
     except (voice_config.ConfigError, state.StateMismatch, codec.Malformed, safetensors.SafetensorError) as error:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import safetensors
 import safetensors.torch
 import torch
-from kelong_contract import codec
+from kelong_contract import codec, layout
 from kelong_contract.orders import Training
 from kelong_speech import config as voice_config
 from kelong_speech import synthesiser
@@ -23,12 +23,10 @@ from torch import Tensor, nn
 from kelong_trainer import discriminators
 from kelong_trainer.dataset import Position
 
-GENERATOR = "generator.safetensors"
 DISCRIMINATORS = "discriminators.safetensors"
 OPTIMISER = "optimiser.safetensors"
 STATE = "state.json"
-CONFIG = "config.json"
-FILES = (GENERATOR, DISCRIMINATORS, OPTIMISER, STATE, CONFIG)
+FILES = (layout.GENERATOR_FILE, DISCRIMINATORS, OPTIMISER, STATE, layout.CONFIG_FILE)
 
 BETAS = (0.8, 0.99)
 EPSILON = 1e-9
@@ -37,9 +35,10 @@ DECAY_PER_EPOCH = 0.99996
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What state.json says. The last four tell whether a resume can repeat the very numbers of a run never stopped.
+    """What state.json says.
 
-    `batch` counts batches of at most `batch_frames` padded frames.
+    `batch` counts batches of at most `batch_frames` padded frames. `threads`, `device`, `cpu` and `torch_version` tell
+    whether a resume can repeat the very numbers of a run never stopped.
     """
 
     step: int
@@ -131,17 +130,17 @@ def not_finite(taken: Snapshot) -> str:
 def write(taken: Snapshot, facts: Facts, config: voice_config.VoiceConfig, folder: pathlib.Path) -> None:
     """The files of a checkpoint."""
     folder.mkdir(parents=True, exist_ok=True)
-    safetensors.torch.save_file(taken.generator, folder / GENERATOR)
+    safetensors.torch.save_file(taken.generator, folder / layout.GENERATOR_FILE)
     safetensors.torch.save_file(taken.discriminators, folder / DISCRIMINATORS)
     safetensors.torch.save_file(taken.optimiser, folder / OPTIMISER)
     (folder / STATE).write_bytes(codec.dumps(facts))
-    (folder / CONFIG).write_bytes(config.to_json())
+    (folder / layout.CONFIG_FILE).write_bytes(config.to_json())
 
 
 def read(folder: pathlib.Path, state: TrainingState) -> Facts:
     """Put a checkpoint's tensors into `state` and return its facts; raises StateMismatch or codec.Malformed."""
     facts = codec.loads(Facts, (folder / STATE).read_bytes(), STATE)
-    _load(state.generator, folder / GENERATOR)
+    _load(state.generator, folder / layout.GENERATOR_FILE)
     _load(state.discriminators, folder / DISCRIMINATORS)
     moments = safetensors.torch.load_file(folder / OPTIMISER)
     _set_moments("generator", state.generator, state.generator_optimiser, moments)
