@@ -69,17 +69,18 @@ class PatientStore:
         """See Store.delete."""
         self._insist(lambda: self._store.delete(key))
 
-    def insist(self, calls: Callable[[Store], T]) -> T:
+    def together(self, calls: Callable[[Store], T]) -> T:
         """Several calls that belong together, on the store that does not wait: each try makes all of them again."""
         return self._insist(lambda: calls(self._store))
 
     def _insist(self, call: Callable[[], T]) -> T:
         wait_s = FIRST_WAIT_S
-        self._is_over()  # also a call that succeeds notes that it saw the stop
+        self._note_stop()  # also before a call that succeeds
         while True:
             try:
                 return call()
             except StoreUnavailable as error:
+                self._note_stop()
                 if self._is_over():
                     raise
                 if self._stopping.is_set():
@@ -92,9 +93,12 @@ class PatientStore:
                 self._stopping.wait(pause_s)
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)
 
+    def _note_stop(self) -> None:
+        """Let the time that is left begin, if we were asked to stop and no call has seen it before."""
+        if self._stopping.is_set():
+            _give_up_at.setdefault(self._stopping, time.monotonic() + AFTER_STOP_S)
+
     def _is_over(self) -> bool:
         """Whether the time that is left to a process that was asked to stop is used up."""
-        if not self._stopping.is_set():
-            return False
-        now_s = time.monotonic()
-        return now_s >= _give_up_at.setdefault(self._stopping, now_s + AFTER_STOP_S)
+        give_up_at_s = _give_up_at.get(self._stopping)
+        return give_up_at_s is not None and time.monotonic() >= give_up_at_s

@@ -40,7 +40,7 @@ class Lease:
             store.put(key, data, "application/json")
             return True
 
-        return self._store.insist(attempt)
+        return self._store.together(attempt)
 
     def _look(self, store: Store) -> bool:
         self._lost = self._lost or _newest(store, self._place) > self.attempt
