@@ -16,7 +16,6 @@ from ai_edge_litert.interpreter import Interpreter
 from kelong_demo import assets, graph, pronunciation
 
 SAMPLE_RATE_HZ = 24_000
-HOP_SAMPLES = 300
 # The decoder runs on a little after it should have stopped; what comes then is a click.
 OVERRUN_SAMPLES = 2048
 
