@@ -52,7 +52,9 @@ def test_what_is_rolled_out_and_what_is_spoken_with_is_pinned(
     place = trainer.order().voice.place()
     for step in (50, 100, 150):
         trainer.saves(step)
-    cluster.eventually_says("voicemodel", "khazix", "CheckpointAvailable", "Uploaded")
+    cluster.eventually(
+        lambda: (cluster.get("voicemodel", "khazix").get("status") or {}).get("latestStep") == 150, "all"
+    )
     promote(cluster, 100)
     cluster.eventually(rolled_out(cluster, 100), "a Deployment of step 100")
     assert pins(kept, place) == (100,)
