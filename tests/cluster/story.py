@@ -78,11 +78,6 @@ class Story:
         """The step in status."""
         return int(self.status(name).get("training", {}).get("currentStep", 0))
 
-    def step_soon(self, name: str) -> int:
-        """The step in status once it is newer than any number shown now."""
-        time.sleep(8)
-        return self.step(name)
-
     def wait_for_condition(
         self, name: str, kind: str, status: str, reason: str, timeout_s: float, namespace: str = "default"
     ) -> dict[str, Any]:
