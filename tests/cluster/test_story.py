@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
 NAME = "khazix"
 SENTENCE = "大家好，很高兴认识你们。"
 MAX_STEPS, INTERVAL = 120, 20
+LAG_STEPS = 20  # status is up to some ten seconds old, a scrape two; a step takes half a second
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 
 
@@ -197,11 +198,10 @@ def test_prometheus_scrapes_all_three_programs(told: story.Story) -> None:
         told.wait(lambda: len(ask(f'kelong_serving_step{{model="{NAME}"}}')) == 2, "both servers in Prometheus", 60)
         served = ask(f'kelong_serving_step{{model="{NAME}"}}')
         reconciles = told.wait(lambda: ask("sum(kelong_reconciles_total)"), "the operator in Prometheus", 60)
-        before, shown = told.step(NAME), ask(f'kelong_training_step{{voice="{NAME}"}}')[0]
-        told.wait(lambda: told.step(NAME) >= shown, "status to reach the step that the metric showed", 30)
+        in_status, scraped = told.step(NAME), ask(f'kelong_training_step{{voice="{NAME}"}}')[0]
     assert step and all(math.isfinite(value) for value in losses) and len(losses) >= 4
     assert served == [INTERVAL, INTERVAL] and reconciles[0] > 0
-    assert before <= shown, "status, which follows, was ahead of the metric"
+    assert abs(scraped - in_status) <= LAG_STEPS, "the metric and status disagree by more than either lags"
 
 
 def test_suspending_saves_and_frees_the_gpu(told: story.Story) -> None:
