@@ -80,33 +80,6 @@ DEGRADED = "Degraded"
 INPUT_INVALID = "InputInvalid"
 NO_ITEM_SUCCEEDED = "NoItemSucceeded"
 
-# Reasons after which nothing gets better by itself.
-NEEDS_A_PERSON = frozenset(
-    {
-        INVALID_SPEC,
-        NAME_CONFLICT,
-        CLUSTER_REFUSED,
-        BACKOFF_LIMIT_EXCEEDED,
-        BAD_ORDER,
-        GPU_UNUSABLE,
-        MODEL_SOURCE_UNAVAILABLE,
-        BAD_DATA,
-        TOO_FEW_CLIPS,
-        DATASET_INVALID,
-        SPEAKERS_OVERLAP,
-        RECORDINGS_CHANGED,
-        TRAINING_FAILED,
-        NAN_LOSS,
-        CHECKSUM_MISMATCH,
-        PROGRESS_DEADLINE_EXCEEDED,
-        INPUT_INVALID,
-        NO_ITEM_SUCCEEDED,
-        SECRET_MISSING,
-        IMAGE_PULL_FAILED,
-        POD_REFUSED,
-    }
-)
-
 # What a program that refuses its order or its data may name as the reason, in its last words (`farewell`).
 REFUSALS = frozenset(
     {
@@ -124,6 +97,20 @@ REFUSALS = frozenset(
         INPUT_INVALID,
     }
 )
+
+# Reasons after which nothing gets better by itself: every refusal (but a step may yet appear), and what the cluster says.
+NEEDS_A_PERSON = (REFUSALS - {STEP_NOT_FOUND}) | {
+    INVALID_SPEC,
+    NAME_CONFLICT,
+    CLUSTER_REFUSED,
+    BACKOFF_LIMIT_EXCEEDED,
+    TRAINING_FAILED,
+    PROGRESS_DEADLINE_EXCEEDED,
+    NO_ITEM_SUCCEEDED,
+    SECRET_MISSING,
+    IMAGE_PULL_FAILED,
+    POD_REFUSED,
+}
 
 # Transitions worth an event: what a condition turned to, and what the event is called.
 _EVENTS: dict[tuple[str, str], tuple[Literal["Normal", "Warning"], str]] = {
