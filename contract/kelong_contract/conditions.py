@@ -98,7 +98,7 @@ REFUSALS = frozenset(
     }
 )
 
-# Reasons after which nothing gets better by itself: every refusal (but a step may yet appear), and what the cluster says.
+# Reasons after which nothing gets better by itself: every refusal but a step that may yet appear, and the cluster's own.
 NEEDS_A_PERSON = (REFUSALS - {STEP_NOT_FOUND}) | {
     INVALID_SPEC,
     NAME_CONFLICT,
