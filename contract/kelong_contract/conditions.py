@@ -98,7 +98,7 @@ REFUSALS = frozenset(
     }
 )
 
-# Reasons after which nothing gets better by itself: every refusal but a step that may yet appear, and the cluster's own.
+# Reasons after which nothing gets better by itself: refusals (but a step may yet appear) and troubles of the cluster.
 NEEDS_A_PERSON = (REFUSALS - {STEP_NOT_FOUND}) | {
     INVALID_SPEC,
     NAME_CONFLICT,
