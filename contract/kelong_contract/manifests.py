@@ -195,8 +195,25 @@ class Pins:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Figures:
+    """How good speech is, as far as there was a judge for it: None where there was none, never 0.
+
+    `cer` and `pinyin_cer` are error rates of what the recogniser hears (characters; syllables without tones),
+    `similarity` the cosine of speaker embeddings to held-out clips, `dnsmos` the overall quality (1 to 5),
+    `clipped_share` and `silent_share` parts of the samples.
+    """
+
+    cer: float | None = None
+    pinyin_cer: float | None = None
+    similarity: float | None = None
+    dnsmos: float | None = None
+    clipped_share: float | None = None
+    silent_share: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Audition:
-    """One sentence as a step says it, with the settings that made it."""
+    """One sentence as a step says it, with the settings that made it and what the judges say of it."""
 
     name: str
     text: str
@@ -209,6 +226,8 @@ class Audition:
     noise: float
     noise_w: float
     seed: int
+    heard: str | None = None
+    figures: Figures = field(default_factory=Figures)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,13 +240,14 @@ class AuditionFailure:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditionReport:
-    """What a step sounds like."""
+    """What a step sounds like. `figures` are the means over its auditions."""
 
     step: int
     attempt: int
     manifest_sha256: str
     auditions: tuple[Audition, ...]
     failures: tuple[AuditionFailure, ...] = ()
+    figures: Figures = field(default_factory=Figures)
     format: int = 1
 
 

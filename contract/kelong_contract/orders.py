@@ -13,7 +13,7 @@ from typing import Literal
 from kelong_contract import layout
 
 _RELATIVE = re.compile(r"(?!/)(?!(?:.*/)?\.\.(?:/|$)).*")
-_SOURCE = re.compile(r"none|hub:[\w.-]+/[\w.-]+@[\w.-]+|path:/.+|store:(?!/)(?!(?:.*/)?\.\.(?:/|$)).+")
+_SOURCE = re.compile(r"none|bundled|hub:[\w.-]+/[\w.-]+@[\w.-]+|path:/.+|store:(?!/)(?!(?:.*/)?\.\.(?:/|$)).+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9一-鿿][A-Za-z0-9一-鿿._-]{0,62}")
 
@@ -38,6 +38,19 @@ class Speaker:
 
 
 @dataclass(frozen=True, kw_only=True)
+class VoiceName:
+    """The VoiceModel whose part of the store is used."""
+
+    namespace: str
+    name: str
+    uid: str
+
+    def place(self) -> layout.Voice:
+        """Its part of the store."""
+        return layout.Voice(namespace=self.namespace, name=self.name, uid=self.uid)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Dataset:
     """Where the recordings are.
 
@@ -54,22 +67,65 @@ class Dataset:
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """Model sources: `hub:ORG/NAME@REV`, `store:PREFIX`, `store:./PREFIX`, `path:/…` or `none`.
+    """Model sources: `hub:ORG/NAME@REV`, `store:PREFIX`, `store:./PREFIX`, `path:/…`, `bundled` or `none`.
 
-    None means the preset's default.
+    None means the preset's default. `bundled` is what comes with the packages: for `polyphone` g2pM, for
+    `speaker_embedding` Resemblyzer.
     """
 
     recogniser: str | None = None
     text_encoder: str | None = None
     style: str | None = None
+    wavlm: str | None = None
+    polyphone: str | None = None
+    speaker_embedding: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
     """Which network, and the encoders it stands on."""
 
-    preset: Literal["zh-clap", "tiny"] = "zh-clap"
+    preset: Literal["zh-clap", "small", "tiny"] = "zh-clap"
     sources: Sources = field(default_factory=Sources)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """How texts are read: `lexicon` maps a written word to its pinyin, a syllable with tone digit per character."""
+
+    lexicon: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrained:
+    """Files of the original (`G_<step>.pth` and its companions) or of ours, in a folder that a source names.
+
+    `mode` Base takes the weights and begins at step 0, Resume takes the optimisers and the step too. `fresh` names
+    what may begin untrained because the files lack it; anything else that is missing is an error.
+    """
+
+    source: str
+    mode: Literal["Base", "Resume"] = "Base"
+    fresh: tuple[Literal["Speakers", "Discriminators", "WavLMDiscriminator", "DurationDiscriminator"], ...] = (
+        "Speakers",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherVoice:
+    """A step of another VoiceModel, whose generator and discriminators are begun with."""
+
+    voice: VoiceName
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Init:
+    """What the weights begin with: the member that `type` names."""
+
+    type: Literal["Scratch", "Pretrained", "VoiceModel"] = "Scratch"
+    pretrained: Pretrained | None = None
+    voice_model: OtherVoice | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +139,28 @@ class Slicing:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LossWeights:
+    """How much each part of the generator's loss counts."""
+
+    adversarial: float = 1.0
+    feature_match: float = 2.0
+    mel: float = 45.0
+    divergence: float = 1.0
+    durations: float = 1.0
+    commitment: float = 1.0
+    wavlm_feature: float = 1.0
+    wavlm_adversarial: float = 1.0
+    duration_adversarial: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Training:
-    """How long and how to train. `keep_last` None keeps every step's generator."""
+    """How long and how to train. `keep_last` None keeps every step's generator.
+
+    `workers` are pods of equal size that train together; how many processes each runs says `Device.ranks`.
+    `ema_decay` None keeps no running mean of the weights. The two dropouts are the share of clips that are trained
+    without the text encoder's features, so that phonemes stay in charge, and without a style of their own.
+    """
 
     max_steps: int = 20000
     interval_steps: int = 1000
@@ -94,6 +170,13 @@ class Training:
     precision: Literal["FP32", "BF16"] = "FP32"
     profile: Literal["fixed", "as-original"] = "fixed"
     keep_last: int | None = None
+    workers: int = 1
+    weights: LossWeights = field(default_factory=LossWeights)
+    duration_discriminator: Literal["Off", "On"] = "Off"
+    freeze: tuple[Literal["TextFeatures", "Style", "TextEncoder", "Decoder"], ...] = ()
+    ema_decay: float | None = None
+    text_feature_dropout: float = 0.2
+    style_dropout: float = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,23 +190,14 @@ class AuditionText:
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
-    """What the pod was given. `allow_cpu` lets a pod with a GPU limit run without CUDA (test clusters only)."""
+    """What the pod was given. `allow_cpu` lets a pod with a GPU limit run without CUDA (test clusters only).
+
+    `ranks` is how many processes a training pod runs; None means one for each GPU, or one without any.
+    """
 
     gpus: int = 0
     allow_cpu: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class VoiceName:
-    """The VoiceModel whose part of the store is used."""
-
-    namespace: str
-    name: str
-    uid: str
-
-    def place(self) -> layout.Voice:
-        """Its part of the store."""
-        return layout.Voice(namespace=self.namespace, name=self.name, uid=self.uid)
+    ranks: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +208,8 @@ class TrainingOrder:
     speakers: tuple[Speaker, ...]
     dataset: Dataset
     model: Model = field(default_factory=Model)
+    text: Text = field(default_factory=Text)
+    init: Init = field(default_factory=Init)
     slicing: Slicing = field(default_factory=Slicing)
     training: Training = field(default_factory=Training)
     auditions: tuple[AuditionText, ...] = ()
@@ -164,6 +240,7 @@ class ServingOrder:
     step: int
     manifest_sha256: str
     sources: Sources = field(default_factory=Sources)
+    text: Text = field(default_factory=Text)
     device: Device = field(default_factory=Device)
     limits: Limits = field(default_factory=Limits)
     drain_s: float = 5.0
@@ -232,6 +309,7 @@ class SynthesisOrder:
     output_format: Literal["WAV", "FLAC", "MP3"] = "WAV"
     settings: SynthesisSettings = field(default_factory=SynthesisSettings)
     sources: Sources = field(default_factory=Sources)
+    text: Text = field(default_factory=Text)
     device: Device = field(default_factory=Device)
     format: int = 1
 
@@ -285,7 +363,9 @@ def _training_faults(order: TrainingOrder) -> list[str]:
         faults.append(f"dataset.prefix '{order.dataset.prefix}' must be relative and free of '..'")
     for name, address in vars(order.model.sources).items():
         if address is not None and not is_source(address):
-            faults.append(f"model.sources.{name} '{address}' is not hub:ORG/NAME@REV, store:PREFIX, path:/… or none")
+            faults.append(
+                f"model.sources.{name} '{address}' is not hub:ORG/NAME@REV, store:PREFIX, path:/…, bundled or none"
+            )
     training, cut = order.training, order.slicing
     if not 1 <= training.max_steps <= 10_000_000:
         faults.append(f"training.max_steps is {training.max_steps}, expected 1 to 10000000")
@@ -296,6 +376,7 @@ def _training_faults(order: TrainingOrder) -> list[str]:
         )
     if not 0 < cut.min_s <= cut.aim_min_s <= cut.aim_max_s <= cut.max_s <= 30:
         faults.append(f"slicing: expected 0 < min_s <= aim_min_s <= aim_max_s <= max_s <= 30, got {cut}")
+    faults += _option_faults(order)
     audition_names = [text.name for text in order.auditions]
     if len(set(audition_names)) != len(audition_names):
         faults.append("auditions: every entry needs a name of its own")
@@ -304,4 +385,36 @@ def _training_faults(order: TrainingOrder) -> list[str]:
         for text in order.auditions
         if text.speaker is not None and text.speaker not in names
     ]
+    return faults
+
+
+def _option_faults(order: TrainingOrder) -> list[str]:
+    training, init, faults = order.training, order.init, []
+    if not 1 <= training.workers <= 64:
+        faults.append(f"training.workers is {training.workers}, expected 1 to 64")
+    if order.device.ranks is not None and not 1 <= order.device.ranks <= 64:
+        faults.append(f"device.ranks is {order.device.ranks}, expected 1 to 64")
+    faults += [
+        f"training.weights.{name} is {value:g}, expected 0 to 1000"
+        for name, value in vars(training.weights).items()
+        if not 0 <= value <= 1000
+    ]
+    faults += [
+        f"training.{name} is {getattr(training, name):g}, expected 0 to 1"
+        for name in ("text_feature_dropout", "style_dropout")
+        if not 0 <= getattr(training, name) <= 1
+    ]
+    if training.ema_decay is not None and not 0 < training.ema_decay < 1:
+        faults.append(f"training.ema_decay is {training.ema_decay:g}, expected more than 0 and less than 1")
+    given = {"Pretrained": init.pretrained, "VoiceModel": init.voice_model}
+    faults += [
+        f"init.{'pretrained' if kind == 'Pretrained' else 'voice_model'} must be given when init.type is {kind}, and "
+        "only then"
+        for kind, member in given.items()
+        if (member is not None) != (init.type == kind)
+    ]
+    if init.pretrained is not None and not is_source(init.pretrained.source):
+        faults.append(f"init.pretrained.source '{init.pretrained.source}' is not a model source")
+    if init.voice_model is not None and init.voice_model.step < 1:
+        faults.append(f"init.voice_model.step is {init.voice_model.step}, expected 1 or more")
     return faults

@@ -41,7 +41,7 @@ def test_a_model_source_follows_the_grammar(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["", "bundled", "whisper-base", "hub:x", "hub:a/b", "store:/etc", "store:../x", "store:a/../b", "path:x"]
+    "address", ["", "whisper-base", "hub:x", "hub:a/b", "store:/etc", "store:../x", "store:a/../b", "path:x"]
 )
 def test_what_does_not_follow_the_grammar_is_no_source(address: str) -> None:
     assert not orders.is_source(address)
