@@ -44,7 +44,7 @@ clean: ## remove what the verbs left in the checkout (the cache stays)
 .venv/ready: requirements/bootstrap.txt requirements/development.txt requirements/standin.txt $(PROGRAMS:%=%/pyproject.toml)
 	@command -v $(PYTHON) >/dev/null || { echo "Kelong needs Python 3.11: '$(PYTHON)' was not found; set PYTHON=…" >&2; exit 1; }
 	@$(PYTHON) -m venv .venv && $(RUN)/pip install --quiet --require-hashes --requirement requirements/bootstrap.txt
-	@$(RUN)/uv pip install --quiet --python .venv --require-hashes --requirement requirements/development.txt
+	@$(RUN)/uv pip install --quiet --python .venv --no-deps --require-hashes --requirement requirements/development.txt
 	@$(RUN)/uv pip install --quiet --python .venv --no-deps --require-hashes --requirement requirements/standin.txt
 	@$(RUN)/uv pip install --quiet --python .venv --no-deps --no-build-isolation $(PROGRAMS:%=--editable %)
 	@touch $@

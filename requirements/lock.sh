@@ -7,14 +7,14 @@ cd "$(dirname "$0")/.."
 lock() {
     local out="requirements/$1.txt"
     shift
-    uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+    uv pip compile --quiet --override requirements/overrides.in --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
         --no-emit-package kelong-contract --no-emit-package kelong-speech --output-file "$out" "$@"
 }
 
 lock development requirements/development.in {contract,speech,operator,trainer,inference}/pyproject.toml
 lock bootstrap --constraint requirements/development.txt requirements/bootstrap.in
 lock operator --constraint requirements/development.txt {contract,operator}/pyproject.toml
-lock speech --constraint requirements/development.txt {contract,speech}/pyproject.toml
+lock torch --constraint requirements/development.txt requirements/torch.in
 lock trainer --constraint requirements/development.txt {contract,speech,trainer}/pyproject.toml
 lock inference --constraint requirements/development.txt {contract,speech,inference}/pyproject.toml
 lock standin --no-deps --constraint requirements/development.txt requirements/standin.in

@@ -45,7 +45,7 @@ def changed(sources: pathlib.Path, file: str) -> set[str]:
         ("operator/kelong_operator/__init__.py", {"operator"}),
         ("trainer/Dockerfile", {"trainer"}),
         ("requirements/inference.txt", {"inference"}),
-        ("requirements/speech.txt", {"trainer", "inference"}),
+        ("requirements/torch.txt", {"trainer", "inference"}),
     ],
 )
 def test_an_image_has_a_new_name_exactly_when_something_in_it_changed(
@@ -69,7 +69,7 @@ def test_trainer_and_inference_share_the_lines_that_make_the_layers_with_torch()
         assert separator, f"{program}/Dockerfile has no line {OWN_LAYERS}"
         heads.append(head)
     assert heads[0] == heads[1]
-    assert "requirements/speech.txt" in heads[0]
+    assert "requirements/torch.txt" in heads[0]
 
 
 @pytest.mark.parametrize("program", ["operator", "trainer", "inference"])

@@ -24,8 +24,8 @@ _PROGRAMS: dict[str, tuple[str, ...]] = {
 }
 _LOCKS = {
     "operator": ("requirements/operator.txt",),
-    "trainer": ("requirements/speech.txt", "requirements/trainer.txt"),
-    "inference": ("requirements/speech.txt", "requirements/inference.txt"),
+    "trainer": ("requirements/torch.txt", "requirements/trainer.txt"),
+    "inference": ("requirements/torch.txt", "requirements/inference.txt"),
 }
 _FIRST_BUILD_GIB = (
     40  # torch exists up to four times: while it is built, and then in the node's content and its snapshot
