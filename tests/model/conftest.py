@@ -75,12 +75,21 @@ def zh_clap(speakers, symbols=ORIGINAL_SYMBOLS):
     return config.VoiceConfig(preset="zh-clap", speakers=(config.Speaker(name="someone", id=0),), model=model)
 
 
+def fill(network):
+    """The network filled by the formula, in eval mode."""
+    network.load_state_dict({key: weight(key, tuple(value.shape)) for key, value in network.state_dict().items()})
+    return network.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="session")
+def filled():
+    return fill
+
+
 @pytest.fixture(scope="session")
 def original():
-    """The generator at the original's size, filled by the formula, in eval mode."""
-    generator = synthesiser.Synthesiser(zh_clap(speakers=2)).eval().requires_grad_(False)
-    generator.load_state_dict({key: weight(key, tuple(value.shape)) for key, value in generator.state_dict().items()})
-    return generator
+    """The generator at the original's size."""
+    return fill(synthesiser.Synthesiser(zh_clap(speakers=2)))
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,12 @@
-"""The judges that the generator is trained against: one over the raw waveform, five over its periods (HiFi-GAN, VITS).
+"""The judges that the generator is trained against, and nothing of how: `step` and `losses` know that.
 
-Kong et al. 2020, Kim et al. 2021. Parameter names and shapes are the original's (`D_*.pth`), so that its files load.
-`step` calls them; nothing else does.
+- over the waveform: one of it raw, five of its periods (HiFi-GAN, Kong et al. 2020; VITS, Kim et al. 2021): `D_*.pth`
+- over what a frozen WavLM hears in it (StyleTTS 2, Li et al. 2023): `WD_*.pth`
+- over durations (VITS2, Kong et al. 2023; the recurrent form of Bert-VITS2 since 2.3): `DUR_*.pth`
 
-B batch, C channels, S samples, P period, K kernel.
+Parameter names, shapes and order are the original's, so that its files load.
+
+B batch, C channels, S samples, P period, K kernel, T phonemes, H hidden, G speaker channels, N WavLM frames.
 """
 
 from __future__ import annotations
@@ -12,11 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from kelong_speech import layers
 from torch import Tensor, nn
 from torch.nn import functional
 
 LEAKY_SLOPE = 0.1
 PERIODS = (2, 3, 5, 7, 11)
+DURATION_DROPOUT = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,3 +150,65 @@ class Discriminators(nn.Module):
         """[B, 1, S] to the judgement; real and made sound may share one batch."""
         maps = tuple(judge(sound) for judge in self.discriminators)
         return Judgement(scores=tuple(features[-1] for features in maps), features=maps)
+
+
+class WavLMDiscriminator(nn.Module):
+    """Tells recordings from what the generator says by what a WavLM hears in both.
+
+    `channels` are the WavLM's hidden states stacked: 13 x 768 = 9984 for WavLM base plus. The WavLM is not part of it.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.pre = _NormedConv(channels, 64, 1, flat=False)
+        self.convs = nn.ModuleList(_NormedConv(a, b, 5, flat=False) for a, b in ((64, 128), (128, 256), (256, 256)))
+        self.conv_post = _NormedConv(256, 1, 3, flat=False)
+
+    def forward(self, heard: Tensor) -> Tensor:
+        """Stacked hidden states [B, C, N] to scores [B, N]: 1 real, 0 made."""
+        x = self.pre(heard)
+        for conv in self.convs:
+            x = functional.leaky_relu(conv(x), LEAKY_SLOPE)
+        return torch.as_tensor(self.conv_post(x).squeeze(1))
+
+
+class DurationDiscriminator(nn.Module):
+    """Tells the durations that the alignment found from predicted ones, phoneme by phoneme.
+
+    It reads the text encoder's hidden states and the speaker without sending a gradient back into them.
+    """
+
+    def __init__(self, hidden_channels: int, speaker_channels: int) -> None:
+        super().__init__()
+        self.conv_1 = nn.Conv1d(hidden_channels, hidden_channels, 3, padding=1)
+        self.norm_1 = layers.ChannelNorm(hidden_channels)
+        self.conv_2 = nn.Conv1d(hidden_channels, hidden_channels, 3, padding=1)
+        self.norm_2 = layers.ChannelNorm(hidden_channels)
+        self.dur_proj = nn.Conv1d(1, hidden_channels, 1)
+        self.LSTM = nn.LSTM(2 * hidden_channels, hidden_channels, batch_first=True, bidirectional=True)
+        self.cond = nn.Conv1d(speaker_channels, hidden_channels, 1)
+        self.output_layer = nn.Sequential(nn.Linear(2 * hidden_channels, 1), nn.Sigmoid())
+
+    def forward(
+        self, hidden: Tensor, mask: Tensor, speaker: Tensor, candidates: Sequence[Tensor]
+    ) -> tuple[Tensor, ...]:
+        """For each of the candidates, log durations [B, 1, T], the scores [B, T]: 1 found, 0 predicted.
+
+        hidden [B, H, T], mask [B, 1, T], speaker [B, G, 1]. Scores of phonemes that the mask leaves out mean nothing;
+        the others do not depend on how far the batch is padded.
+        """
+        x = hidden.detach() + self.cond(speaker.detach())
+        for conv, norm in ((self.conv_1, self.norm_1), (self.conv_2, self.norm_2)):
+            x = functional.dropout(norm(functional.relu(conv(x * mask))), DURATION_DROPOUT, self.training)
+        count = len(candidates)
+        told = self.dur_proj(torch.cat(list(candidates)))  # [count x B, H, T]
+        both = torch.cat([x.repeat(count, 1, 1), told], dim=1).transpose(1, 2)  # [count x B, T, 2 H]
+        lengths = mask.sum(dim=(1, 2)).long().repeat(count)
+        scores = self.output_layer(self._read(both, lengths)).squeeze(2)  # [count x B, T]
+        return tuple(scores.chunk(count))
+
+    def _read(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """The LSTM both ways, the way back from each item's own end: [B, T, 2 H] to [B, T, 2 H]."""
+        packed = nn.utils.rnn.pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        read, _ = self.LSTM(packed)
+        return nn.utils.rnn.pad_packed_sequence(read, batch_first=True, total_length=x.shape[1])[0]
