@@ -12,6 +12,7 @@ SYNTHESIS_JOBS = "synthesisjobs"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGED_BY = "kelong"
 LABEL_JOB_NAME = "batch.kubernetes.io/job-name"  # set by the Job controller
+LABEL_WORKER_INDEX = "batch.kubernetes.io/job-completion-index"  # set by the Job controller on pods of Indexed Jobs
 LABEL_COMPONENT = "app.kubernetes.io/component"
 LABEL_KIND = f"{GROUP}/kind"
 LABEL_OWNER = f"{GROUP}/owner"
@@ -49,6 +50,11 @@ ENV_POD_NAMESPACE = "KELONG_POD_NAMESPACE"  # the operator's own namespace, wher
 ENV_OPERATOR_CONFIG = "KELONG_OPERATOR_CONFIG"
 ENV_SERVING_ORDER = "KELONG_SERVING_ORDER"  # the ServingOrder itself, as JSON
 ENV_SERVER_PORT = "KELONG_SERVER_PORT"
+# Where the ranks of several training pods meet: `host:port` of the pod with index 0. Set only where the order's
+# training.workers is more than one; how many pods and ranks there are is in the order, which pod this is says
+# ENV_WORKER_INDEX (0 where it is missing), which Kubernetes sets in every pod of an Indexed Job.
+ENV_RENDEZVOUS = "KELONG_RENDEZVOUS"
+ENV_WORKER_INDEX = "JOB_COMPLETION_INDEX"
 
 # Keys inside the store's Secret (chart value store.secretName).
 SECRET_ACCESS_KEY = "accessKey"
@@ -57,6 +63,7 @@ SECRET_SECRET_KEY = "secretKey"
 PORT_SERVER = 8080
 PORT_METRICS = 9090
 PORT_HEALTH = 8081
+PORT_RENDEZVOUS = 29400
 
 # Where an order lies in the pod that carries it out.
 ORDER_MOUNT = "/etc/kelong/order"
