@@ -5,6 +5,7 @@ The trainer builds one with `preset`, the server reads it back with `from_json`;
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,6 +14,12 @@ from kelong_contract import codec, layout
 
 SYMBOLS = 118  # the original's 112 and sp1 sp2 sp3 sp4 br1 br2
 FRONT_END_VERSION = 1  # raised when the front end starts to read texts otherwise than the voices so far were taught
+
+
+# The two Chinese generations of the original whose files look alike: Extra-Fix has a SiLU and a cosine codebook in the
+# style path, and 160 mel bands in the loss.
+Variant = Literal["zh-clap", "extra-fix"]
+EXTRA_FIX_MEL_BANDS = 160
 
 
 class ConfigError(ValueError):
@@ -107,7 +114,7 @@ class VoiceConfig:
     """Everything needed to build the generator of a checkpoint and to speak with it."""
 
     preset: str
-    variant: str = "zh-clap"  # same keys and shapes can hide different maths (Extra-Fix): the file says which it is
+    variant: Variant = "zh-clap"  # same keys and shapes can hide different maths: the file says which it is
     speakers: tuple[Speaker, ...]
     audio: AudioConfig = field(default_factory=AudioConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -203,6 +210,14 @@ def preset(
             **_SIZES[name],
         ),
     )
+
+
+def as_variant(config: VoiceConfig, variant: Variant) -> VoiceConfig:
+    """The same voice with the maths of that variant."""
+    bands = EXTRA_FIX_MEL_BANDS if variant == "extra-fix" else AudioConfig.mel_bands
+    if variant == config.variant:
+        return config
+    return dataclasses.replace(config, variant=variant, audio=dataclasses.replace(config.audio, mel_bands=bands))
 
 
 def from_json(data: bytes) -> VoiceConfig:

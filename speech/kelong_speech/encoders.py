@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kelong_speech import layers, style
-from kelong_speech.config import ModelConfig
+from kelong_speech.config import ModelConfig, Variant
 
 SPEAKER_LAYER = 2  # the speaker is added before this layer
 MASKED_SCORE = -1e4
@@ -153,7 +153,7 @@ class Prior:
 class TextEncoder(nn.Module):
     """Phonemes, tones, text features and style to the prior of the latent."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, variant: Variant = "zh-clap") -> None:
         super().__init__()
         hidden = config.hidden_channels
         self.scale = math.sqrt(hidden)
@@ -167,9 +167,9 @@ class TextEncoder(nn.Module):
             self.bert_pre_proj = nn.Conv1d(config.text_feature_channels, config.text_feature_bottleneck, 1)
         self.has_style = config.style_channels is not None
         if config.style_channels is not None:
-            self.in_feature_net = style.feature_net(config.style_channels, config.style_hidden_channels)
+            self.in_feature_net = style.feature_net(config.style_channels, config.style_hidden_channels, variant)
             self.emo_vq = style.VectorQuantiser(
-                config.style_channels, config.style_heads, config.style_code_channels, config.style_codes
+                config.style_channels, config.style_heads, config.style_code_channels, config.style_codes, variant
             )
             self.out_feature_net = nn.Linear(config.style_channels, hidden)
         self.encoder = Transformer(config, hidden, config.text_layers, config.text_kernel)

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from kelong_speech.config import Variant
+
 DECAY = 0.85
 DEAD_BELOW = 2.0  # a code with a smaller running count is replaced
 COMMITMENT_WEIGHT = 0.1
@@ -43,11 +45,11 @@ class _Residual(nn.Module):
         return torch.as_tensor(x + self.mlp(self.norm(x)))
 
 
-def feature_net(channels: int, inner: int) -> nn.Sequential:
-    """[B, C] to [B, C] through `inner` channels."""
+def feature_net(channels: int, inner: int, variant: Variant = "zh-clap") -> nn.Sequential:
+    """[B, C] to [B, C] through `inner` channels; Extra-Fix has a SiLU where ZH-Clap has a GELU."""
     return nn.Sequential(
         nn.Linear(channels, inner, bias=False),
-        nn.GELU(),
+        nn.SiLU() if variant == "extra-fix" else nn.GELU(),
         nn.LayerNorm(inner),
         _Residual(inner, channels),
         nn.Linear(inner, channels, bias=False),
@@ -64,16 +66,18 @@ class Quantised:
 
 
 class _Codebook(nn.Module):
-    """K codes for each of H heads."""
+    """K codes for each of H heads, chosen by distance, or by angle: then parts and codes have unit length."""
 
     initted: Tensor
     cluster_size: Tensor
     embed_avg: Tensor
     embed: Tensor
 
-    def __init__(self, heads: int, codes: int, channels: int) -> None:
+    def __init__(self, heads: int, codes: int, channels: int, *, by_angle: bool = False) -> None:
         super().__init__()
+        self.by_angle = by_angle
         embed = nn.init.kaiming_uniform_(torch.empty(heads, codes, channels))
+        embed = functional.normalize(embed, dim=-1) if by_angle else embed
         self.register_buffer("initted", torch.ones(1))
         self.register_buffer("cluster_size", torch.zeros(heads, codes))
         self.register_buffer("embed_avg", embed.clone())
@@ -85,7 +89,7 @@ class _Codebook(nn.Module):
             return self._choose(x.float())
 
     def _choose(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        scores = -torch.cdist(x.detach(), self.embed)  # [H, N, K]
+        scores = x.detach() @ self.embed.mT if self.by_angle else -torch.cdist(x.detach(), self.embed)  # [H, N, K]
         if self.training:
             uniform = torch.rand_like(scores).clamp_min(1e-20)
             scores = scores - torch.log((-torch.log(uniform)).clamp_min(1e-20))  # Gumbel noise
@@ -102,7 +106,8 @@ class _Codebook(nn.Module):
         self.embed_avg.lerp_(chosen.transpose(1, 2) @ x, 1 - DECAY)
         total = self.cluster_size.sum(dim=-1, keepdim=True)
         smoothed = (self.cluster_size + EPSILON) / (total + EPSILON * self.cluster_size.shape[-1]) * total
-        self.embed.copy_(self.embed_avg / smoothed.unsqueeze(-1))
+        mean = self.embed_avg / smoothed.unsqueeze(-1)
+        self.embed.copy_(functional.normalize(mean, dim=-1) if self.by_angle else mean)
         dead = (self.cluster_size < DEAD_BELOW).unsqueeze(-1)  # [H, K, 1]
         picks = torch.randint(x.shape[1], self.cluster_size.shape, device=x.device)
         fresh = x.gather(1, picks.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
@@ -112,19 +117,23 @@ class _Codebook(nn.Module):
 
 
 class VectorQuantiser(nn.Module):
-    """Splits a vector over heads and replaces each part by the nearest code of its head."""
+    """Splits a vector over heads and replaces each part by the nearest code of its head.
 
-    def __init__(self, channels: int, heads: int, code_channels: int, codes: int) -> None:
+    Extra-Fix first scales each part to unit length and takes the code of the smallest angle.
+    """
+
+    def __init__(self, channels: int, heads: int, code_channels: int, codes: int, variant: Variant = "zh-clap") -> None:
         super().__init__()
         self.heads = heads
         self.project_in = nn.Linear(channels, heads * code_channels)
         self.project_out = nn.Linear(heads * code_channels, channels)
-        self._codebook = _Codebook(heads, codes, code_channels)
+        self._codebook = _Codebook(heads, codes, code_channels, by_angle=variant == "extra-fix")
 
     def forward(self, x: Tensor) -> Quantised:
         """[B, N, C] to its quantised form; the gradient passes straight through the choice."""
         batch, count, _ = x.shape
         parts = self.project_in(x).view(batch * count, self.heads, -1).transpose(0, 1)  # [H, B N, D]
+        parts = functional.normalize(parts, dim=-1) if self._codebook.by_angle else parts
         codes, indices = self._codebook(parts)
         commitment = x.new_zeros(())
         if self.training:

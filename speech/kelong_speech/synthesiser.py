@@ -96,7 +96,7 @@ class Synthesiser(nn.Module):
         self.config = config
         model = config.model
         # In the order of the files: the optimiser's moments are stored by position.
-        self.enc_p = encoders.TextEncoder(model)
+        self.enc_p = encoders.TextEncoder(model, config.variant)
         self.dec = decoder.Decoder(model)
         self.enc_q = encoders.PosteriorEncoder(model, config.audio.spectrogram_bins)
         self.flow = flow.Flow(model)
