@@ -101,14 +101,24 @@ class ModelSources:
     recogniser: str | None = None
     text_encoder: str | None = None
     style: str | None = None
+    wavlm: str | None = None
+    polyphone: str | None = None
+    speaker_embedding: Literal["bundled", "none"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
     """The network, and the encoders it stands on."""
 
-    preset: Literal["zh-clap", "tiny"] = "zh-clap"
+    preset: Literal["zh-clap", "small", "tiny"] = "zh-clap"
     sources: ModelSources = field(default_factory=ModelSources)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """How texts are read: `lexicon` maps a word to its syllables with tone digits."""
+
+    lexicon: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,8 +137,51 @@ class CheckpointRule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pretrained:
+    """Weights in a folder that a model source names. `fresh` None means the order's default."""
+
+    source: str
+    mode: Literal["Base", "Resume"] = "Base"
+    fresh: tuple[Literal["Speakers", "Discriminators", "WavLMDiscriminator", "DurationDiscriminator"], ...] | None = (
+        None
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherVoice:
+    """A step of another VoiceModel of the namespace."""
+
+    name: str
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Init:
+    """What the weights begin with: the member that `from` names (a keyword of Python, hence the underscore)."""
+
+    from_: Literal["Scratch", "Pretrained", "VoiceModel"] = "Scratch"
+    pretrained: Pretrained | None = None
+    voice_model: OtherVoice | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossWeights:
+    """How much each part of the generator's loss counts, as decimal strings."""
+
+    adversarial: str = "1"
+    feature_match: str = "2"
+    mel: str = "45"
+    divergence: str = "1"
+    durations: str = "1"
+    commitment: str = "1"
+    wavlm_feature: str = "1"
+    wavlm_adversarial: str = "1"
+    duration_adversarial: str = "1"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Training:
-    """How long, how, and where to train."""
+    """How long, how, and where to train. `ranks` None means one process for each GPU of a pod, or one."""
 
     max_steps: int = 20000
     checkpoint: CheckpointRule = field(default_factory=CheckpointRule)
@@ -137,6 +190,15 @@ class Training:
     seed: int = 42
     precision: Literal["FP32", "BF16"] = "FP32"
     profile: Literal["fixed", "as-original"] = "fixed"
+    init: Init = field(default_factory=Init)
+    workers: int = 1
+    ranks: int | None = None
+    weights: LossWeights = field(default_factory=LossWeights)
+    duration_discriminator: Literal["Off", "On"] = "Off"
+    freeze: tuple[Literal["TextFeatures", "Style", "TextEncoder", "Decoder"], ...] = ()
+    ema_decay: str | None = None
+    text_feature_dropout: str = "0.2"
+    style_dropout: str = "0.1"
     termination_grace_period_seconds: int = 120
     backoff_limit: int = 3
     resources: Resources = field(default_factory=Resources)
@@ -177,6 +239,7 @@ class VoiceModelSpec:
     suspend: bool = False
     language: Literal["zh"] = "zh"
     model: Model = field(default_factory=Model)
+    text: Text = field(default_factory=Text)
     training: Training = field(default_factory=Training)
     audition: Audition = field(default_factory=Audition)
     promoted_step: int | None = None
@@ -238,6 +301,15 @@ class DatasetStatus:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InitStatus:
+    """The step of another VoiceModel that training begins with, fixed when it was first found."""
+
+    name: str
+    uid: str
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingStatus:
     """Where training is. `attempt` counts Jobs (the store's attempts count trainer processes)."""
 
@@ -252,6 +324,15 @@ class TrainingStatus:
     last_progress_time: str | None = None
     node_name: str | None = None
     device: str | None = None
+    init: InitStatus | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureStatus:
+    """What a judge says of a step's auditions: a figure's name and its value as a decimal string."""
+
+    name: str
+    value: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,6 +345,7 @@ class CheckpointStatus:
     manifest_sha256: str
     size_bytes: int
     audition_prefix: str | None = None
+    metrics: tuple[FigureStatus, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -291,6 +373,7 @@ class VoiceModelStatus:
     checkpoints: tuple[CheckpointStatus, ...] = ()
     checkpoints_total: int | None = None
     latest_step: int | None = None
+    best_step: int | None = None
     promoted_step: int | None = None
     serving: ServingStatus | None = None
 

@@ -13,6 +13,7 @@ Change = Callable[[Document, str, Any], Document]
 Keep = Callable[[Document], Any]
 
 S3 = "spec.dataset.source.s3"
+INIT = "spec.training.init"
 CHECKPOINT = {
     "step": 1000,
     "attempt": 1,
@@ -32,7 +33,24 @@ ACCEPTED = [
     ("spec.dataset.source", VOLUME),
     (f"{S3}.prefix", "a..b/c"),
     ("spec.model.sources", {"recogniser": "store:./whisper", "textEncoder": "hub:org/bert@main", "style": "none"}),
+    ("spec.model.preset", "small"),
+    ("spec.model.sources", {"wavlm": "hub:org/wavlm@main", "polyphone": "bundled", "speakerEmbedding": "bundled"}),
+    ("spec.model.sources", {"wavlm": "none", "polyphone": "store:g2pw", "speakerEmbedding": "none"}),
+    ("spec.text.lexicon", {"重庆": "chong2 qing4", "绿": "lü4", "女": "nv3", "WiFi": "wai1 fai1", "玩儿": "wanr2"}),
+    ("spec.text.lexicon", {f"词{number}": "ci2" for number in range(256)}),
     ("spec.training.maxSteps", 200_000),
+    (INIT, {"from": "Scratch"}),
+    (INIT, {"from": "Pretrained", "pretrained": {"source": "store:base", "mode": "Resume", "fresh": ["Speakers"]}}),
+    (INIT, {"from": "Pretrained", "pretrained": {"source": "store:./base", "fresh": []}}),
+    (INIT, {"from": "VoiceModel", "voiceModel": {"name": "khazix-1", "step": 1000}}),
+    ("spec.training.workers", 64),
+    ("spec.training", {"ranks": 4, "placement": {"gpu": {"count": 0}}}),
+    ("spec.training.weights", {"mel": "0", "wavlmFeature": "0.5", "adversarial": "1000"}),
+    ("spec.training.durationDiscriminator", "On"),
+    ("spec.training.freeze", ["TextFeatures", "Style", "TextEncoder", "Decoder"]),
+    ("spec.training.emaDecay", "0.9995"),
+    ("spec.training.textFeatureDropout", "0"),
+    ("spec.training.styleDropout", "1.0"),
     ("spec.training.learningRate", "0.00005"),
     ("spec.training.resources", {"requests": {"cpu": 2, "memory": "4Gi"}, "limits": {"ephemeral-storage": "10Gi"}}),
     ("spec.training.placement.gpu", {"resourceName": "nvidia.com/mig-1g.10gb", "count": 1}),
@@ -63,6 +81,43 @@ REFUSED = [
     ("spec.model.sources", {"recogniser": "store:/etc"}, "should match"),
     ("spec.model.sources", {"recogniser": "bundled"}, "should match"),
     ("spec.model.sources", {"style": "store:a/../../b"}, "must not contain '..'"),
+    ("spec.model.sources", {"wavlm": "bundled"}, "should match"),
+    ("spec.model.sources", {"polyphone": "g2pw"}, "should match"),
+    ("spec.model.sources", {"polyphone": "store:../g2pw"}, "must not contain '..'"),
+    ("spec.model.sources", {"speakerEmbedding": "store:ecapa"}, "Unsupported value"),
+    ("spec.text.lexicon", {"重庆": "chong qing"}, "should match"),
+    ("spec.text.lexicon", {"重庆": "chóng2 qing4"}, "should match"),
+    ("spec.text.lexicon", {"重庆": ""}, "at least 2 chars"),
+    ("spec.text.lexicon", {"重庆": "chong2  qing4"}, "should match"),
+    ("spec.text.lexicon", {"重 庆": "chong2 qing4"}, "words of 1 to 20 characters"),
+    ("spec.text.lexicon", {"行[hang2]": "hang2"}, "words of 1 to 20 characters"),
+    ("spec.text.lexicon", {"字" * 21: "zi4"}, "words of 1 to 20 characters"),
+    ("spec.text.lexicon", {f"词{number}": "ci2" for number in range(257)}, "at most 256 items"),
+    (INIT, {"from": "Base"}, "Unsupported value"),
+    (INIT, {"from": "Pretrained"}, "pretrained must be given when from is Pretrained"),
+    (INIT, {"pretrained": {"source": "store:base"}}, "pretrained must be given when from is Pretrained"),
+    (INIT, {"from": "VoiceModel"}, "voiceModel must be given when from is VoiceModel"),
+    (INIT, {"voiceModel": {"name": "a", "step": 1}}, "voiceModel must be given when from is VoiceModel"),
+    (INIT, {"from": "Pretrained", "pretrained": {"source": "none"}}, "should match"),
+    (INIT, {"from": "Pretrained", "pretrained": {"source": "store:a/../b"}}, "must not contain '..'"),
+    (INIT, {"from": "Pretrained", "pretrained": {"source": "store:a", "fresh": ["Text"]}}, "Unsupported value"),
+    (INIT, {"from": "VoiceModel", "voiceModel": {"name": "other/khazix", "step": 1}}, "should match"),
+    (INIT, {"from": "VoiceModel", "voiceModel": {"name": "khazix", "step": 0}}, "greater than or equal to 1"),
+    ("spec.training.workers", 0, "greater than or equal to 1"),
+    ("spec.training.workers", 65, "less than or equal to 64"),
+    ("spec.training.ranks", 2, "training.ranks is for training on CPUs"),
+    ("spec.training", {"ranks": 2}, "training.ranks is for training on CPUs"),
+    ("spec.training", {"ranks": 0, "placement": {"gpu": {"count": 0}}}, "greater than or equal to 1"),
+    ("spec.training.weights", {"mel": "1001"}, "a weight is at most 1000"),
+    ("spec.training.weights", {"mel": "-1"}, "should match"),
+    ("spec.training.weights", {"mell": "1"}, 'unknown field "spec.training.weights.mell"'),
+    ("spec.training.durationDiscriminator", "Maybe", "Unsupported value"),
+    ("spec.training.freeze", ["Everything"], "Unsupported value"),
+    ("spec.training.freeze", ["Style", "Style"], "Duplicate value"),
+    ("spec.training.emaDecay", "1.0", "should match"),
+    ("spec.training.emaDecay", "0.0", "should match"),
+    ("spec.training.textFeatureDropout", "1.1", "should match"),
+    ("spec.training.styleDropout", ".5", "should match"),
     ("spec.training.maxSteps", 200_001, "at most 200, so that status can list every step"),
     ("spec.training.maxSteps", 0, "greater than or equal to 1"),
     ("spec.training.learningRate", "0.0", "should match"),
@@ -75,6 +130,7 @@ REFUSED = [
     ("spec.promotedStep", 0, "greater than or equal to 1"),
     ("spec.promotedStepp", 1, 'unknown field "spec.promotedStepp"'),
 ]
+OPTIONS_FROZEN = "emaDecay, textFeatureDropout and styleDropout are frozen since training has begun"
 FROZEN = [
     ({"dataset": {"source": {"s3": {"prefix": "other/"}}}}, "spec.dataset is frozen"),
     ({"speakers": [{"name": "Other"}]}, "spec.speakers is frozen"),
@@ -84,12 +140,22 @@ FROZEN = [
     ({"training": {"learningRate": "0.0001"}}, "seed, precision, profile, learningRate and batchFrames are frozen"),
     ({"training": {"precision": "BF16"}}, "seed, precision, profile, learningRate and batchFrames are frozen"),
     ({"training": {"profile": "as-original"}}, "seed, precision, profile, learningRate and batchFrames are frozen"),
+    ({"model": {"sources": {"wavlm": "none"}}}, "spec.model is frozen"),
+    ({"training": {"workers": 2}}, OPTIONS_FROZEN),
+    ({"training": {"weights": {"mel": "10"}}}, OPTIONS_FROZEN),
+    ({"training": {"durationDiscriminator": "On"}}, OPTIONS_FROZEN),
+    ({"training": {"freeze": ["Style"]}}, OPTIONS_FROZEN),
+    ({"training": {"emaDecay": "0.99"}}, OPTIONS_FROZEN),
+    ({"training": {"textFeatureDropout": "0"}}, OPTIONS_FROZEN),
+    ({"training": {"styleDropout": "0.2"}}, OPTIONS_FROZEN),
 ]
 ALWAYS_FREE = [
     {"suspend": True},
     {"training": {"maxSteps": 30000}},
     {"training": {"checkpoint": {"intervalSteps": 500}}},
     {"training": {"placement": {"gpu": {"count": 2}}}},
+    {"training": {"placement": {"gpu": {"count": 0}}, "ranks": 2}},
+    {"text": {"lexicon": {"重庆": "chong2 qing4"}}},
     {"serving": {"replicas": 3}},
     {"audition": {"texts": []}},
 ]
@@ -165,6 +231,26 @@ def test_max_steps_may_only_grow(keep: Keep, voice_model: Document) -> None:
     assert "training.maxSteps may only grow" in voice.patch({"spec": {"training": {"maxSteps": 20000}}})
 
 
+@pytest.mark.parametrize("first", [None, {"from": "VoiceModel", "voiceModel": {"name": "khazix", "step": 1000}}])
+def test_what_the_weights_begin_with_cannot_be_changed(
+    keep: Keep, change: Change, voice_model: Document, first: Document | None
+) -> None:
+    voice = keep(change(voice_model, INIT, first) if first is not None else voice_model)
+    for patch in (
+        {"from": "VoiceModel", "voiceModel": {"name": "khazix", "step": 2000}},
+        {"from": "Pretrained", "pretrained": {"source": "store:base"}, "voiceModel": None},
+    ):
+        assert "training.init cannot be changed" in voice.patch({"spec": {"training": {"init": patch}}})
+    assert voice.patch({"spec": {"training": {"maxSteps": 20001}}}) == ""
+
+
+def test_ranks_are_refused_beside_gpus_later_too(keep: Keep, voice_model: Document) -> None:
+    voice = keep(voice_model)
+    assert "training.ranks is for training on CPUs" in voice.patch({"spec": {"training": {"ranks": 2}}})
+    assert voice.patch({"spec": {"training": {"ranks": 2, "placement": {"gpu": {"count": 0}}}}}) == ""
+    assert "training.ranks" in voice.patch({"spec": {"training": {"placement": {"gpu": {"count": 1}}}}})
+
+
 def test_kubectl_scale_works_on_a_voice_that_says_nothing_of_replicas(keep: Keep, voice_model: Document) -> None:
     voice = keep(voice_model)
     selector = "kelong.dev/owner=khazix"
@@ -181,8 +267,8 @@ def test_the_columns_show_status_step_and_promotion(keep: Keep, voice_model: Doc
     ready = {"type": "Ready", "status": "False", "reason": "Training", "message": ""}
     ready["lastTransitionTime"] = "2026-01-01T00:00:00Z"
     training = {"currentStep": 4200, "device": "NVIDIA-GeForce-RTX-4090", "nodeName": "gpu-1"}
-    assert voice.patch({"status": {"conditions": [ready], "training": training}}, "status") == ""
+    assert voice.patch({"status": {"conditions": [ready], "training": training, "bestStep": 3000}}, "status") == ""
     heading, row = voice.kubectl("get", "vmodel", "-o=wide").splitlines()
-    assert heading.split() == ["NAME", "STATUS", "STEP", "MAX", "PROMOTED", "READY", "GPU", "NODE", "AGE"]
-    assert row.split()[:6] == ["khazix", "Training", "4200", "20000", "NVIDIA-GeForce-RTX-4090", "gpu-1"]
+    assert heading.split() == ["NAME", "STATUS", "STEP", "MAX", "PROMOTED", "READY", "BEST", "GPU", "NODE", "AGE"]
+    assert row.split()[:7] == ["khazix", "Training", "4200", "20000", "3000", "NVIDIA-GeForce-RTX-4090", "gpu-1"]
     assert voice.kubectl("get", "voice", "-o=name").strip() == "voicemodel.kelong.dev/khazix"

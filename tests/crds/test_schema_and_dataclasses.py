@@ -133,4 +133,4 @@ def test_the_columns_are_those_a_user_is_promised() -> None:
     narrow = [column["name"] for column in columns if not column.get("priority")]
     wide = [column["name"] for column in columns]
     assert narrow == ["Status", "Step", "Max", "Promoted", "Ready", "Age"]
-    assert wide == ["Status", "Step", "Max", "Promoted", "Ready", "GPU", "Node", "Age"]
+    assert wide == ["Status", "Step", "Max", "Promoted", "Ready", "Best", "GPU", "Node", "Age"]
