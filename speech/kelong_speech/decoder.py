@@ -25,8 +25,8 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """[B, C, F] to [B, C, F]; x is already masked."""
-        for wide, plain in zip(self.convs1, self.convs2, strict=True):
-            y = _masked(wide(functional.leaky_relu(x, layers.LEAKY_SLOPE)), mask)
+        for dilated, plain in zip(self.convs1, self.convs2, strict=True):
+            y = _masked(dilated(functional.leaky_relu(x, layers.LEAKY_SLOPE)), mask)
             x = x + _masked(plain(functional.leaky_relu(y, layers.LEAKY_SLOPE)), mask)
         return x
 
@@ -58,15 +58,17 @@ class Decoder(nn.Module):
         With mask [B, 1, F] every item sounds as it does alone: what lies beyond its end stays silent at every stage,
         just as the zero padding of a lone item would be.
         """
-        x = _masked(self.conv_pre(latent) + self.cond(speaker), mask)
+        x = layers.wide(_masked(self.conv_pre(latent) + self.cond(speaker), mask))
+        mask = None if mask is None else layers.like(mask, x)
         for stage, up in enumerate(self.ups):
             if mask is not None:
-                mask = mask.repeat_interleave(self.rates[stage], dim=2)
+                mask = mask.repeat_interleave(self.rates[stage], dim=-1)
             x = _masked(up(functional.leaky_relu(x, layers.LEAKY_SLOPE)), mask)
             first = stage * self.blocks_per_stage
             blocks = [self.resblocks[first + index](x, mask) for index in range(self.blocks_per_stage)]
             x = sum(blocks[1:], start=blocks[0]) / self.blocks_per_stage
-        return torch.tanh(self.conv_post(functional.leaky_relu(x, LAST_SLOPE)))
+        last = layers.convolve(functional.leaky_relu(x, LAST_SLOPE), self.conv_post.weight, None)
+        return torch.tanh(layers.narrow(last))
 
 
 def _masked(x: Tensor, mask: Tensor | None) -> Tensor:

@@ -15,6 +15,42 @@ from torch.nn import functional
 LEAKY_SLOPE = 0.1
 
 
+def wide(x: Tensor) -> Tensor:
+    """[B, C, F] as convolutions over it are fastest; the normed convolutions take and give either form.
+
+    On a CPU that is [B, C, 1, F] with the channels of a frame side by side in memory: oneDNN's convolutions then need
+    not rearrange what they read and write, and take half to two thirds of the time.
+    """
+    if x.device.type != "cpu":
+        return x
+    return x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+
+
+def narrow(x: Tensor) -> Tensor:
+    """The way back of `wide`."""
+    return x.squeeze(2) if x.dim() == 4 else x
+
+
+def like(x: Tensor, other: Tensor) -> Tensor:
+    """[B, C, F] in the form that `other` has."""
+    return x.unsqueeze(2) if other.dim() == 4 else x
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int = 1) -> Tensor:
+    """A convolution over time that keeps the length: [B, inputs, F], wide or not, with [outputs, inputs, kernel]."""
+    padding = dilation * (weight.shape[2] - 1) // 2
+    if x.dim() == 3:
+        return functional.conv1d(x, weight, bias, padding=padding, dilation=dilation)
+    return functional.conv2d(x, weight.unsqueeze(2), bias, padding=(0, padding), dilation=(1, dilation))
+
+
+def settle(network: nn.Module) -> None:
+    """Compute every effective weight once and for all: for a network that only speaks from now on."""
+    for module in network.modules():
+        if isinstance(module, _WeightNorm):
+            module.settle()
+
+
 class ChannelNorm(nn.Module):
     """Layer normalisation over the channels of [B, C, F]."""
 
@@ -41,10 +77,16 @@ class _WeightNorm(nn.Module):
             torch.linalg.vector_norm(initial, dim=tuple(range(1, initial.dim())), keepdim=True)
         )
         self.weight_v = nn.Parameter(initial)
+        self._settled: Tensor | None = None
 
     def weight(self) -> Tensor:
         """The effective weight."""
-        return torch._weight_norm(self.weight_v, self.weight_g, 0)
+        return torch._weight_norm(self.weight_v, self.weight_g, 0) if self._settled is None else self._settled
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Keep the effective weight as it is now."""
+        self._settled = self.weight()
 
 
 class NormedConv1d(_WeightNorm):
@@ -55,11 +97,10 @@ class NormedConv1d(_WeightNorm):
         assert plain.bias is not None
         super().__init__(plain.weight.detach(), plain.bias.detach())
         self.dilation = dilation
-        self.padding = dilation * (kernel - 1) // 2
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, inputs, F] to [B, outputs, F]."""
-        return functional.conv1d(x, self.weight(), self.bias, padding=self.padding, dilation=self.dilation)
+        """[B, inputs, F] to [B, outputs, F], in the form it comes."""
+        return convolve(x, self.weight(), self.bias, self.dilation)
 
 
 class NormedUpsampling(_WeightNorm):
@@ -73,8 +114,11 @@ class NormedUpsampling(_WeightNorm):
         self.padding = (kernel - rate) // 2
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, inputs, F] to [B, outputs, F x rate]."""
-        return functional.conv_transpose1d(x, self.weight(), self.bias, stride=self.rate, padding=self.padding)
+        """[B, inputs, F] to [B, outputs, F x rate], in the form it comes."""
+        weight, rate, padding = self.weight(), self.rate, self.padding
+        if x.dim() == 3:
+            return functional.conv_transpose1d(x, weight, self.bias, stride=rate, padding=padding)
+        return functional.conv_transpose2d(x, weight.unsqueeze(2), self.bias, stride=(1, rate), padding=(0, padding))
 
 
 class WaveNet(nn.Module):

@@ -14,7 +14,7 @@ import torch
 from kelong_contract import layout, manifests
 from kelong_contract import store as stores
 
-from kelong_speech import audio, checkpoint, config, encoders, features, script, synthesiser
+from kelong_speech import audio, checkpoint, config, encoders, features, layers, script, synthesiser
 from kelong_speech.text import frontend
 
 _SEEDS = 2**63
@@ -58,6 +58,7 @@ class Voice:
         self, generator: synthesiser.Synthesiser, text_encoder: features.TextEncoder | None, device: torch.device
     ) -> None:
         self._generator = generator.to(device).eval().requires_grad_(False)
+        layers.settle(self._generator)
         self._text_encoder = text_encoder
         self._device = device
 
