@@ -27,6 +27,7 @@ from dataclasses import dataclass
 # The files of a checkpoint that a voice is loaded from.
 GENERATOR_FILE = "generator.safetensors"
 CONFIG_FILE = "config.json"
+BASE_MODEL_FILE = "manifest.json"  # in a folder under models/: a BaseModel
 
 _CHECKPOINT = re.compile(r"checkpoints/(?P<step>\d+)/manifest\.json")
 _CHECKPOINT_FILE = re.compile(r"checkpoints/\d+/(?P<attempt>\d+)/[^/]+")
@@ -58,6 +59,11 @@ def model_source(namespace: str, address: str) -> str:
     if address.startswith("./"):
         return _under(f"models/{namespace}/", address[2:])
     return _under("models/", address)
+
+
+def base_model_file(prefix: str, name: str) -> str:
+    """One file of a base model; `prefix` as `model_source` returned it."""
+    return prefix + name
 
 
 def synthesis(namespace: str, prefix: str) -> str:

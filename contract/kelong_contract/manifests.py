@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from kelong_contract.orders import VoiceName
 
@@ -160,8 +160,52 @@ class StoredFile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What a voice's weights began with, when not from scratch.
+
+    `source` is where they came from, as the order or the command names it, `step` their step there, `files` the SHA-256
+    of each file by name. `fresh` names what the files lacked and therefore began untrained.
+    """
+
+    source: str
+    step: int
+    files: dict[str, str]
+    fresh: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LegacyNumbers:
+    """The numbers beside the tensors in one of the original's `.pth` files, for writing it back as it was.
+
+    `settings` are those of AdamW's one parameter group, None where the file has no optimiser; `frozen` are the
+    beginnings of the names of parameters that it leaves out.
+    """
+
+    iteration: int
+    learning_rate: float
+    settings: dict[str, Any] | None
+    frozen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseModel:
+    """Weights under `models/` that a voice may begin with: the files of a checkpoint, and where they came from."""
+
+    preset: str
+    variant: str
+    step: int
+    created_at: str
+    files: tuple[StoredFile, ...]
+    origin: Origin
+    format: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckpointManifest:
-    """A step that exists. `listed` is false for a save on SIGTERM between two intervals: it is for resuming only."""
+    """A step that exists. `listed` is false for a save on SIGTERM between two intervals: it is for resuming only.
+
+    `corpus_digest` is empty for a step that was imported: training that resumes from it takes the corpus it finds.
+    """
 
     voice: VoiceName
     step: int
@@ -173,6 +217,7 @@ class CheckpointManifest:
     speakers: dict[str, int]
     listed: bool
     files: tuple[StoredFile, ...]
+    origin: Origin | None = None
     format: int = 1
 
     def file(self, name: str) -> StoredFile:

@@ -12,6 +12,10 @@ from typing import Literal
 
 from kelong_contract import layout
 
+# What may begin untrained where the files that a voice begins with lack it. Speakers are the rows of the speaker table,
+# the posterior encoder is what the original's `_release` files leave out.
+Fresh = Literal["Speakers", "PosteriorEncoder", "Discriminators", "WavLMDiscriminator", "DurationDiscriminator"]
+
 _RELATIVE = re.compile(r"(?!/)(?!(?:.*/)?\.\.(?:/|$)).*")
 _SOURCE = re.compile(r"none|bundled|hub:[\w.-]+/[\w.-]+@[\w.-]+|path:/.+|store:(?!/)(?!(?:.*/)?\.\.(?:/|$)).+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -106,17 +110,16 @@ class Pretrained:
 
     source: str
     mode: Literal["Base", "Resume"] = "Base"
-    fresh: tuple[Literal["Speakers", "Discriminators", "WavLMDiscriminator", "DurationDiscriminator"], ...] = (
-        "Speakers",
-    )
+    fresh: tuple[Fresh, ...] = ("Speakers",)
 
 
 @dataclass(frozen=True, kw_only=True)
 class OtherVoice:
-    """A step of another VoiceModel, whose generator and discriminators are begun with."""
+    """A step of another VoiceModel, whose generator and discriminators are begun with; `fresh` as in `Pretrained`."""
 
     voice: VoiceName
     step: int
+    fresh: tuple[Fresh, ...] = ("Speakers",)
 
 
 @dataclass(frozen=True, kw_only=True)

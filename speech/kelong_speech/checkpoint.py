@@ -26,7 +26,7 @@ def load_weights(path: pathlib.Path, voice_config: config.VoiceConfig) -> synthe
         tensors = safetensors.torch.load_file(path)
     except (OSError, safetensors.SafetensorError) as error:
         raise UnusableCheckpoint(f"{path.name} cannot be read: {error}") from error
-    with _Undrawn():
+    with undrawn():
         generator = synthesiser.Synthesiser(voice_config)
     faults = differences(generator.state_dict(), tensors)
     if faults:
@@ -35,7 +35,7 @@ def load_weights(path: pathlib.Path, voice_config: config.VoiceConfig) -> synthe
     return generator
 
 
-class _Undrawn(overrides.TorchFunctionMode):
+class undrawn(overrides.TorchFunctionMode):
     """Lets no layer draw its first weights: they are replaced at once, and torch's generator belongs to who trains.
 
     (The meta device would do as much, but imports torch._dynamo, which takes seconds.)
@@ -52,10 +52,13 @@ class _Undrawn(overrides.TorchFunctionMode):
 
 
 def differences(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> list[str]:
-    """Every way in which two sets of tensors differ in names, shapes and types; empty when they fit."""
+    """Every way in which two sets of tensors differ in names, shapes and types; empty when they fit.
+
+    A part of the network of which nothing is there is one entry, `enc_q.* (103 tensors)`.
+    """
     faults = []
-    missing = [name for name in expected if name not in found]
-    unexpected = [name for name in found if name not in expected]
+    missing = _grouped([name for name in expected if name not in found], found)
+    unexpected = _grouped([name for name in found if name not in expected], expected)
     if missing:
         faults.append(f"missing {', '.join(missing)}")
     if unexpected:
@@ -64,6 +67,17 @@ def differences(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor
         if name in found and (expected[name].shape, expected[name].dtype) != (found[name].shape, found[name].dtype):
             faults.append(f"{name} is {_form(found[name])}, expected {_form(expected[name])}")
     return faults
+
+
+def _grouped(names: list[str], others: dict[str, torch.Tensor]) -> list[str]:
+    """The names, those of a part (`enc_q`, `enc_p.emo_vq`) together where the others have nothing of it."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        parts = name.split(".")
+        heads = [".".join(parts[:depth]) + "." for depth in (1, 2) if depth < len(parts)]
+        absent = [head for head in heads if not any(other.startswith(head) for other in others)]
+        groups.setdefault(absent[0] if absent else name, []).append(name)
+    return [f"{head}* ({len(held)} tensors)" if len(held) > 1 else held[0] for head, held in groups.items()]
 
 
 def _form(tensor: torch.Tensor) -> str:
