@@ -9,7 +9,7 @@ import dataclasses
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,7 @@ class Settings:
     file_length_s: float = 60.0  # a file ends with the first sentence that crosses it
     seed: int = 1
     breaths: bool = False
+    texts: tuple[str, ...] = ()  # what is said; the demo's own sentences where empty
     recipe: int = RECIPE_VERSION
 
 
@@ -122,7 +123,9 @@ def read_truth(path: Path) -> Truth:
         )
         for recording in stored["recordings"]
     )
-    return Truth(settings=Settings(**stored["settings"]), recordings=recordings)
+    stored_settings = stored["settings"]
+    settings = Settings(**{**stored_settings, "texts": tuple(stored_settings.get("texts", ()))})
+    return Truth(settings=settings, recordings=recordings)
 
 
 def sentences() -> tuple[str, ...]:
@@ -152,7 +155,7 @@ def _clear(out: Path) -> None:
 
 def _record(out: Path, settings: Settings, voice: speaker.Speaker) -> Iterator[Recording]:
     random = np.random.default_rng(settings.seed)
-    texts = _endless_sentences(random)
+    texts = _endless_sentences(settings.texts or sentences(), random)
     left_s = settings.minutes * 60
     with tqdm(total=round(left_s), unit="s", desc="Recording the stand-in speaker", mininterval=1) as progress:
         number = 0
@@ -175,9 +178,8 @@ def _record(out: Path, settings: Settings, voice: speaker.Speaker) -> Iterator[R
             )
 
 
-def _endless_sentences(random: np.random.Generator) -> Iterator[str]:
+def _endless_sentences(known: Sequence[str], random: np.random.Generator) -> Iterator[str]:
     """Every sentence once in a drawn order, then again in another."""
-    known = sentences()
     while True:
         yield from (known[index] for index in random.permutation(len(known)))
 
@@ -257,6 +259,17 @@ def breath_noise(random: np.random.Generator) -> Samples:
     return noise
 
 
+def _texts(also_say: Path | None) -> tuple[str, ...]:
+    """The demo's sentences and the file's, or none for the demo's alone; raises RecordingsRefused."""
+    if also_say is None:
+        return ()
+    try:
+        more = also_say.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordingsRefused(f"Cannot read the sentences in {also_say}: {error}; name a file in UTF-8.") from None
+    return (*sentences(), *more)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m kelong_demo.recordings", description=__doc__.splitlines()[0])
@@ -266,12 +279,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--truth", type=Path, help="where what was said goes (default: beside the folder, -truth.json)")
     parser.add_argument("--minutes", type=float, default=Settings.minutes)
     parser.add_argument("--seed", type=int, default=Settings.seed)
+    parser.add_argument(
+        "--also-say", type=Path, help="file of further sentences, one a line; each is said once before any is repeated"
+    )
     parser.add_argument("--breaths", action="store_true", help="plant breaths in the longer pauses")
     parser.add_argument("--cache", type=Path, default=assets.cache_folder(), help="keeps the speaker's prepared files")
     given = parser.parse_args(arguments)
     truth_file = given.truth or given.out.with_name(f"{given.out.name}-truth.json")
-    settings = Settings(minutes=given.minutes, seed=given.seed, breaths=given.breaths)
     try:
+        settings = Settings(
+            minutes=given.minutes, seed=given.seed, breaths=given.breaths, texts=_texts(given.also_say)
+        )
         truth = make(given.out, truth_file, settings, speaker.Speaker.load(given.cache))
     except (assets.AssetsMissing, RecordingsRefused) as refused:
         print(refused, file=sys.stderr)
