@@ -30,6 +30,16 @@ def training_job_name(owner: Owner, attempt: int) -> str:
     return f"{owner.name}-train-{attempt}"
 
 
+def meeting_name(owner: Owner) -> str:
+    """The name of the headless Service that gives the pods of a training with several workers their addresses."""
+    return f"{owner.name}-train"
+
+
+def rendezvous(owner: Owner, job: str) -> str:
+    """Where the ranks of a training Job meet: the pod with index 0, by the name that Kubernetes gives it."""
+    return f"{job}-0.{meeting_name(owner)}.{owner.namespace}.svc:{names.PORT_RENDEZVOUS}"
+
+
 def batch_job_name(owner: Owner) -> str:
     """The name of a SynthesisJob's Job."""
     return f"{owner.name}-batch"
@@ -82,11 +92,16 @@ def build_training_job(
     start_step: int,
     listing_digest: str | None,
 ) -> Body:
-    """The Job that prepares the recordings and trains, in one pod that holds its GPUs."""
+    """The Job that prepares the recordings and trains, in pods that hold their GPUs: one, or as many as workers.
+
+    Several are an Indexed Job. When one of them ends too early the others lose it, save nothing more and exit 75,
+    which is ignored: all come again and go on from the checkpoint. Only the one that was lost counts as a failure.
+    """
     name, training = training_job_name(owner, attempt), spec.training
     annotations = {
         names.ANNOTATION_ORDER_DIGEST: codec.digest(order),
         names.ANNOTATION_WISH: order_book.training_wish(spec),
+        names.ANNOTATION_TEXT: order_book.text_wish(spec),
         names.ANNOTATION_GENERATION: str(owner.generation),
         names.ANNOTATION_STEP: str(start_step),
     }
@@ -98,13 +113,17 @@ def build_training_job(
         volume, mount = _recordings_volume(claim)
         volumes.append(volume)
         mounts.append(mount)
-    source_secret = s3.secret_name if s3 is not None else None
+    environment = _environment(settings, s3.secret_name if s3 is not None else None)
+    ports = [("metrics", names.PORT_METRICS)]
+    if training.workers > 1:
+        environment.append({"name": names.ENV_RENDEZVOUS, "value": rendezvous(owner, name)})
+        ports.append(("rendezvous", names.PORT_RENDEZVOUS))
     container = _container(
         name=names.COMPONENT_TRAINER,
         image=settings.images.trainer,
         arguments=["--order", _ORDER_PATH],
-        environment=_environment(settings, source_secret),
-        ports=[("metrics", names.PORT_METRICS)],
+        environment=environment,
+        ports=ports,
         mounts=mounts,
         resources=_resources(
             training.resources,
@@ -116,12 +135,27 @@ def build_training_job(
     )
     pod = _pod(container, volumes, training.placement, order.device.gpus, settings)
     pod |= {"restartPolicy": "Never", "terminationGracePeriodSeconds": training.termination_grace_period_seconds}
+    if training.workers > 1:
+        pod["subdomain"] = meeting_name(owner)  # with the host name <job>-<index> that an Indexed Job gives
     labels = {names.LABEL_ATTEMPT: str(attempt)}
     return _job(
         _metadata(owner, name, names.COMPONENT_TRAINER, labels=labels, annotations=annotations),
         _pod_template(owner, names.COMPONENT_TRAINER, pod, names.PORT_METRICS, labels=labels),
         backoff_limit=training.backoff_limit,
+        workers=training.workers,
     )
+
+
+def build_meeting(owner: Owner) -> Body:
+    """The headless Service by which training pods find each other, from the moment they have an address."""
+    selector = _labels(owner, names.COMPONENT_TRAINER)
+    port = {"name": "rendezvous", "port": names.PORT_RENDEZVOUS, "targetPort": "rendezvous", "protocol": "TCP"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(owner, meeting_name(owner), names.COMPONENT_TRAINER),
+        "spec": {"clusterIP": "None", "publishNotReadyAddresses": True, "selector": selector, "ports": [port]},
+    }
 
 
 def build_batch_job(
@@ -239,7 +273,7 @@ def _labels(owner: Owner, component: str) -> dict[str, str]:
     }
 
 
-def _job(metadata: Body, template: Body, *, backoff_limit: int) -> Body:
+def _job(metadata: Body, template: Body, *, backoff_limit: int, workers: int = 1) -> Body:
     container = template["spec"]["containers"][0]["name"]
 
     def on_exit(action: str, codes: Sequence[int]) -> Body:
@@ -248,14 +282,17 @@ def _job(metadata: Body, template: Body, *, backoff_limit: int) -> Body:
             "onExitCodes": {"containerName": container, "operator": "In", "values": list(codes)},
         }
 
+    # What the first worker has saved is all there is to make: the others may have lost it at the very end.
+    together = {"completionMode": "Indexed", "successPolicy": {"rules": [{"succeededIndexes": "0"}]}}
     disrupted = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": metadata,
         "spec": {
-            "completions": 1,
-            "parallelism": 1,
+            "completions": workers,
+            "parallelism": workers,
+            **(together if workers > 1 else {}),
             "backoffLimit": backoff_limit,
             "suspend": False,
             "podReplacementPolicy": "Failed",  # never two pods of one Job that write to the same place

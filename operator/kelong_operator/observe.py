@@ -7,13 +7,27 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from kelong_contract import codec, layout, names, resources, store
-from kelong_contract.manifests import CheckpointManifest, CorpusReport, Pins, Progress, SynthesisManifest
-from kelong_contract.resources import CheckpointStatus, ConfigMapInput, SynthesisJobSpec, VoiceModelSpec
+from kelong_contract.manifests import (
+    AuditionReport,
+    CheckpointManifest,
+    CorpusReport,
+    Figures,
+    Pins,
+    Progress,
+    SynthesisManifest,
+)
+from kelong_contract.resources import (
+    CheckpointStatus,
+    ConfigMapInput,
+    SynthesisJobSpec,
+    VoiceModelSpec,
+    VoiceModelStatus,
+)
 
-from kelong_operator import order_book, training, views
+from kelong_operator import children, order_book, training, views
 from kelong_operator.cluster import Cluster, Document
 from kelong_operator.settings import Settings
 from kelong_operator.views import (
@@ -33,13 +47,13 @@ _MOST_KEPT = 4096
 
 
 class Observer:
-    """Reads the cluster and the store. Manifests never change under an etag, so each is fetched once and kept."""
+    """Reads the cluster and the store. A document never changes under its etag, so each is fetched once and kept."""
 
     def __init__(self, cluster: Cluster, kept: store.Store, settings: Settings) -> None:
         self._cluster = cluster
         self._store = kept
         self._settings = settings
-        self._manifests: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._documents: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._lock = threading.Lock()
 
     def voice(self, document: Document) -> ObservedVoice:
@@ -60,8 +74,10 @@ class Observer:
             jobs=tuple(views.job_of(item, owner.uid) for item in jobs),
             pods=tuple(views.pod_of(item) for item in pods),
             deployment=views.deployment_of(deployment, owner.uid) if deployment is not None else None,
-            batch_steps=self._batch_steps(owner, spec),
+            needed_steps=self._needed_steps(owner, spec),
             service_is_anothers=service is not None and not views.is_owned(service, owner.uid),
+            init_voice=self._init_voice(owner, spec, status),
+            meeting=self._meeting(owner, spec),
         )
         if isinstance(seen.store, StoreAway) or not training.wants_listing(seen):
             return seen
@@ -100,15 +116,15 @@ class Observer:
         place = order_book.voice_name(owner).place()
         pins = self._pins(layout.pins(place))  # before the manifests: a pinned step that is found then will stay
         objects = {item.key: item for item in self._store.list(layout.checkpoints(place))}
-        reports = (item.key for item in self._store.list(layout.all_auditions(place)))
-        heard = {step for key in reports if (step := layout.audition_step(place, key)) is not None}
+        reports = self._store.list(layout.all_auditions(place))
+        heard = {step: item for item in reports if (step := layout.audition_step(place, item.key)) is not None}
         seen_before = {item.step: item for item in known}
         checkpoints, broken, saved_step = [], {}, 0
         for key, item in objects.items():
             step = layout.checkpoint_step(place, key)
             if step is None:
                 continue
-            data = self._manifest(key, item.etag)
+            data = self._document(key, item.etag)
             try:
                 manifest = codec.loads(CheckpointManifest, data, key)
             except codec.Malformed as error:
@@ -121,7 +137,7 @@ class Observer:
                 continue
             saved_step = max(saved_step, step)
             if manifest.listed:
-                checkpoints.append(_checkpoint(manifest, digest, step in heard))
+                checkpoints.append(_checkpoint(manifest, digest, self._report(heard.get(step))))
         return VoiceInStore(
             progress=self._rewritten(Progress, layout.progress(place)),
             report=self._rewritten(CorpusReport, layout.corpus_report(place)),
@@ -138,24 +154,52 @@ class Observer:
             record = self._rewritten(SynthesisManifest, layout.synthesis_progress(prefix, owner.uid))
         return SynthesisInStore(record=record)
 
-    def _manifest(self, key: str, etag: str) -> bytes:
+    def _document(self, key: str, etag: str) -> bytes:
         with self._lock:
-            if (key, etag) in self._manifests:
-                self._manifests.move_to_end((key, etag))
-                return self._manifests[key, etag]
+            if (key, etag) in self._documents:
+                self._documents.move_to_end((key, etag))
+                return self._documents[key, etag]
         data = self._store.get(key)
         with self._lock:
-            self._manifests[key, etag] = data
-            while len(self._manifests) > _MOST_KEPT:
-                self._manifests.popitem(last=False)
+            self._documents[key, etag] = data
+            while len(self._documents) > _MOST_KEPT:
+                self._documents.popitem(last=False)
         return data
 
-    def _batch_steps(self, owner: Owner, spec: VoiceModelSpec) -> tuple[int, ...]:
-        """The steps that SynthesisJobs need; asked for only where retention could take one away."""
+    def _report(self, found: store.StoredObject | None) -> AuditionReport | None:
+        """What a step sounds like. It is an account, not a state: one that cannot be read stops nothing."""
+        if found is None:
+            return None
+        try:
+            return codec.loads(AuditionReport, self._document(found.key, found.etag), found.key)
+        except (store.NoSuchObject, codec.Malformed) as error:
+            log.warning("a step's figures are not told: %s", error)
+            return None
+
+    def _needed_steps(self, owner: Owner, spec: VoiceModelSpec) -> tuple[int, ...]:
+        """The steps that other resources need; asked for only where retention could take one away."""
         if spec.training.checkpoint.retention.keep_last is None:
             return ()
-        found = self._cluster.list(names.SYNTHESIS_JOB, owner.namespace)
-        return tuple(step for item in found if (step := views.batch_step_of(item, owner.name)) is not None)
+        jobs = self._cluster.list(names.SYNTHESIS_JOB, owner.namespace)
+        voices = self._cluster.list(names.VOICE_MODEL, owner.namespace)
+        spoken = [views.batch_step_of(item, owner.name) for item in jobs]
+        begun = [views.init_step_of(item, owner.name, owner.uid) for item in voices]
+        return tuple(step for step in (*spoken, *begun) if step is not None)
+
+    def _init_voice(self, owner: Owner, spec: VoiceModelSpec, status: VoiceModelStatus) -> ReferredVoice | None:
+        wished = spec.training.init.voice_model
+        if wished is None or status.training.init is not None:
+            return None
+        document = self._cluster.find(names.VOICE_MODEL, owner.namespace, wished.name)
+        return _referred(document) if document is not None else None
+
+    def _meeting(self, owner: Owner, spec: VoiceModelSpec) -> Literal["missing", "ours", "another's"]:
+        if spec.training.workers == 1:
+            return "missing"
+        service = self._cluster.find("Service", owner.namespace, children.meeting_name(owner))
+        if service is None:
+            return "missing"
+        return "ours" if views.is_owned(service, owner.uid) else "another's"
 
     def _pins(self, key: str) -> tuple[int, ...] | None:
         try:
@@ -242,12 +286,13 @@ def _fault(
     return f"its manifest names no {layout.GENERATOR_FILE}"
 
 
-def _checkpoint(manifest: CheckpointManifest, digest: str, has_auditions: bool) -> Checkpoint:
+def _checkpoint(manifest: CheckpointManifest, digest: str, report: AuditionReport | None) -> Checkpoint:
     return Checkpoint(
         step=manifest.step,
         attempt=manifest.attempt,
         created_at=manifest.created_at,
         manifest_sha256=digest,
         size_bytes=sum(file.size_bytes for file in manifest.files),
-        has_auditions=has_auditions,
+        has_auditions=report is not None,
+        figures=report.figures if report is not None and report.manifest_sha256 == digest else Figures(),
     )

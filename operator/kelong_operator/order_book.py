@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from kelong_contract import codec, layout, names, orders
-from kelong_contract.resources import Gpu, ModelSources, Source, SynthesisJobSpec, VoiceModelSpec
+from kelong_contract.resources import Gpu, InitStatus, ModelSources, Source, SynthesisJobSpec, Training, VoiceModelSpec
 
 from kelong_operator.settings import Settings
 from kelong_operator.views import Owner
@@ -14,8 +16,13 @@ def voice_name(owner: Owner) -> orders.VoiceName:
     return orders.VoiceName(namespace=owner.namespace, name=owner.name, uid=owner.uid)
 
 
-def training_order(owner: Owner, spec: VoiceModelSpec, settings: Settings) -> orders.TrainingOrder:
-    """What the trainer is asked to do; raises ValueError naming every fault."""
+def training_order(
+    owner: Owner, spec: VoiceModelSpec, settings: Settings, begins_with: InitStatus | None = None
+) -> orders.TrainingOrder:
+    """What the trainer is asked to do; raises ValueError naming every fault.
+
+    `begins_with` is the step of another voice that `training.init` names, as it was found.
+    """
     training = spec.training
     texts = spec.audition.texts or settings.auditions
     return orders.TrainingOrder(
@@ -23,21 +30,14 @@ def training_order(owner: Owner, spec: VoiceModelSpec, settings: Settings) -> or
         speakers=tuple(orders.Speaker(name=item.name, prefix=item.prefix) for item in spec.speakers),
         dataset=_dataset(owner.namespace, spec.dataset.source),
         model=orders.Model(preset=spec.model.preset, sources=_sources(spec, settings)),
-        training=orders.Training(
-            max_steps=training.max_steps,
-            interval_steps=training.checkpoint.interval_steps,
-            learning_rate=float(training.learning_rate),
-            batch_frames=training.batch_frames,
-            seed=training.seed,
-            precision=training.precision,
-            profile=training.profile,
-            keep_last=training.checkpoint.retention.keep_last,
-        ),
+        text=_text(spec),
+        init=_init(owner, training, begins_with),
+        training=_training(training),
         auditions=tuple(
             orders.AuditionText(name=item.name, text=item.text, speaker=getattr(item, "speaker", None))
             for item in texts
         ),
-        device=_device(training_gpus(spec, settings), settings),
+        device=dataclasses.replace(_device(training_gpus(spec, settings), settings), ranks=training.ranks),
     )
 
 
@@ -51,6 +51,7 @@ def serving_order(
         step=step,
         manifest_sha256=manifest_sha256,
         sources=_sources(spec, settings),
+        text=_text(spec),
         device=_device(serving_gpus(spec, settings), settings),
         drain_s=settings.endpoint_delay_seconds,
     )
@@ -84,6 +85,7 @@ def synthesis_order(
             speaker=asked.speaker,
         ),
         sources=_sources(voice, settings),
+        text=_text(voice),
         device=_device(serving_gpus(voice, settings), settings),
     )
 
@@ -92,10 +94,16 @@ def training_wish(spec: VoiceModelSpec) -> str:
     """The digest of all that a training Job is made from.
 
     A running Job is replaced when it changes. What the installation adds is left out on purpose: an upgrade of the
-    operator takes effect with the next attempt and stops no training.
+    operator takes effect with the next attempt and stops no training. So is how texts are read (`text_wish`), which
+    training, once begun, has no more use for than to speak its auditions.
     """
     parts = (spec.speakers, spec.language, spec.dataset, spec.model, spec.training, spec.audition)
     return codec.digest(codec.encode(parts))
+
+
+def text_wish(spec: VoiceModelSpec) -> str:
+    """The digest of how texts are read. A Job that still prepares its recordings is replaced when it changes."""
+    return codec.digest(codec.encode(spec.text))
 
 
 def own_recordings(namespace: str, source: Source) -> str | None:
@@ -111,7 +119,8 @@ def watched_prefixes(owner: Owner, spec: VoiceModelSpec, settings: Settings) -> 
     What is elsewhere (a volume, a store with keys of its own, the hub, a folder of the image) cannot be looked at.
     """
     recordings = own_recordings(owner.namespace, spec.dataset.source)
-    addresses = vars(_sources(spec, settings)).values()
+    pretrained = spec.training.init.pretrained
+    addresses = [*vars(_sources(spec, settings)).values(), pretrained.source if pretrained is not None else None]
     models = {
         layout.model_source(owner.namespace, address.removeprefix("store:"))
         for address in addresses
@@ -128,6 +137,47 @@ def training_gpus(spec: VoiceModelSpec, settings: Settings) -> int:
 def serving_gpus(spec: VoiceModelSpec, settings: Settings) -> int:
     """How many GPUs a server (or a batch) gets."""
     return _gpus(spec.serving.placement.gpu, settings.presets[spec.model.preset].serving.gpu_count)
+
+
+def _text(spec: VoiceModelSpec) -> orders.Text:
+    return orders.Text(lexicon=spec.text.lexicon)
+
+
+def _training(wished: Training) -> orders.Training:
+    weights = {name: float(value) for name, value in vars(wished.weights).items()}
+    return orders.Training(
+        max_steps=wished.max_steps,
+        interval_steps=wished.checkpoint.interval_steps,
+        learning_rate=float(wished.learning_rate),
+        batch_frames=wished.batch_frames,
+        seed=wished.seed,
+        precision=wished.precision,
+        profile=wished.profile,
+        keep_last=wished.checkpoint.retention.keep_last,
+        workers=wished.workers,
+        weights=orders.LossWeights(**weights),
+        duration_discriminator=wished.duration_discriminator,
+        freeze=wished.freeze,
+        ema_decay=float(wished.ema_decay) if wished.ema_decay is not None else None,
+        text_feature_dropout=float(wished.text_feature_dropout),
+        style_dropout=float(wished.style_dropout),
+    )
+
+
+def _init(owner: Owner, training: Training, begins_with: InitStatus | None) -> orders.Init:
+    wished = training.init
+    if wished.pretrained is not None:
+        given = wished.pretrained
+        pretrained = orders.Pretrained(source=given.source, mode=given.mode)
+        if given.fresh is not None:
+            pretrained = dataclasses.replace(pretrained, fresh=given.fresh)
+        return orders.Init(type="Pretrained", pretrained=pretrained)
+    if wished.voice_model is None:
+        return orders.Init()
+    if begins_with is None:
+        raise ValueError(f"the VoiceModel {wished.voice_model.name} that training.init names has not been found")
+    voice = orders.VoiceName(namespace=owner.namespace, name=begins_with.name, uid=begins_with.uid)
+    return orders.Init(type="VoiceModel", voice_model=orders.OtherVoice(voice=voice, step=begins_with.step))
 
 
 def _gpus(wished: Gpu, default: int) -> int:
@@ -161,6 +211,9 @@ def _sources(spec: VoiceModelSpec, settings: Settings) -> orders.Sources:
         recogniser=wished.recogniser or defaults.recogniser,
         text_encoder=wished.text_encoder or defaults.text_encoder,
         style=wished.style or defaults.style,
+        wavlm=wished.wavlm or defaults.wavlm,
+        polyphone=wished.polyphone or defaults.polyphone,
+        speaker_embedding=wished.speaker_embedding or defaults.speaker_embedding,
     )
 
 

@@ -9,11 +9,11 @@ from kelong_operator.views import ObservedVoice, VoiceInStore
 def steps(seen: ObservedVoice, target: int | None) -> tuple[int, ...]:
     """The steps to keep: the one asked for (also before it exists), the target, what serves, what served before.
 
-    Beside them what unfinished SynthesisJobs speak with.
+    Beside them what unfinished SynthesisJobs speak with, and what other voices begin with.
     """
     served = seen.status.serving
     previous = served.previous_step if served is not None else None
-    wanted = {seen.spec.promoted_step, target, seen.status.promoted_step, previous, *seen.batch_steps}
+    wanted = {seen.spec.promoted_step, target, seen.status.promoted_step, previous, *seen.needed_steps}
     return tuple(sorted(step for step in wanted if step is not None))
 
 

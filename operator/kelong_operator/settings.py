@@ -18,7 +18,8 @@ from kelong_contract import codec, environment, names, orders
 from kelong_operator import quantity
 
 DEFAULT_PATH = pathlib.Path("/etc/kelong/config.yaml")
-PRESETS = ("zh-clap", "tiny")
+PRESETS = ("zh-clap", "small", "tiny")
+_BUNDLED = ("polyphone", "speakerEmbedding")  # what has a model that comes with the programs
 _DNS_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
 
 
@@ -77,6 +78,9 @@ class Sources:
     recogniser: str
     text_encoder: str = "none"
     style: str = "none"
+    wavlm: str = "none"
+    polyphone: str = "bundled"
+    speaker_embedding: Literal["bundled", "none"] = "bundled"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,8 +211,9 @@ def _preset_faults(name: str, preset: Preset) -> list[str]:
         return [f"presets.{name} is not a preset of this version, which knows {', '.join(PRESETS)}"]
     faults = [
         f"presets.{name}.sources.{key} is '{address}', expected hub:ORG/NAME@REV, store:PREFIX, path:/… or none"
+        + (" or bundled" if key in _BUNDLED else "")
         for key, address in codec.encode(preset.sources, codec.camel_case).items()
-        if not orders.is_source(address)
+        if not orders.is_source(address) or (address == "bundled" and key not in _BUNDLED)
     ]
     for kind, program in (("training", preset.training), ("serving", preset.serving)):
         place = f"presets.{name}.{kind}"

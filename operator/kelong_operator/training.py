@@ -16,7 +16,7 @@ from kelong_contract.resources import (
     TrainingStatus,
 )
 
-from kelong_operator import children, order_book, rules, views
+from kelong_operator import beginning, children, order_book, rules, views
 from kelong_operator.plan import Action, Create, Delete, Lane, Suspend
 from kelong_operator.settings import Settings
 from kelong_operator.views import JobView, ObservedVoice, PodView, StoreAway, Trouble, VoiceInStore
@@ -31,13 +31,23 @@ _UNWATCHED = (
 
 @dataclass(frozen=True, kw_only=True)
 class _Where:
-    """What is known of the training: its latest Job, that Job's pod, and what the trainer said last."""
+    """What is known of the training: its latest Job, that Job's pods by index, and what the trainer said last."""
 
     job: JobView | None
-    pod: PodView | None
+    pods: tuple[PodView, ...]
     progress: Progress | None
     report: CorpusReport | None
     max_steps: int
+
+    @property
+    def pod(self) -> PodView | None:
+        """The first of the pods: the one that prepares the recordings, and tells and saves how far all are."""
+        return next(iter(self.pods), None)
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why a pod does not do its work, whichever it is: without it the others wait."""
+        return next((pod.trouble for pod in self.pods if pod.trouble is not None), None)
 
     @property
     def current(self) -> Progress | None:
@@ -60,9 +70,9 @@ def decide(seen: ObservedVoice, settings: Settings, now: str) -> Lane:
         return Lane(findings=_findings(seen, where, found), again_in_s=_REPLACING_LOOK_S)
     if foreign:
         taken = next(job.name for job in foreign if not job.leaving)
-        message = f"the Job {taken} exists and belongs to something else; delete it, or rename this VoiceModel"
-        finding = Finding(type=conditions.TRAINED, status="False", reason=conditions.NAME_CONFLICT, message=message)
-        return Lane(findings=(finding,), again_in_s=settings.intervals.resync_seconds)
+        return _name_is_taken(f"the Job {taken}", settings)
+    if seen.meeting == "another's":
+        return _name_is_taken(f"the Service {children.meeting_name(seen.owner)}", settings)
     if is_done(seen, where):
         return _at_rest(seen, where, settings)
     if any(job.deleting for job in seen.jobs):
@@ -73,6 +83,12 @@ def decide(seen: ObservedVoice, settings: Settings, now: str) -> Lane:
     return _wanted(seen, where, settings, now)
 
 
+def _name_is_taken(by: str, settings: Settings) -> Lane:
+    message = f"{by} exists and belongs to something else; delete it, or rename this VoiceModel"
+    finding = Finding(type=conditions.TRAINED, status="False", reason=conditions.NAME_CONFLICT, message=message)
+    return Lane(findings=(finding,), again_in_s=settings.intervals.resync_seconds)
+
+
 def locate(seen: ObservedVoice) -> _Where:
     """Our latest Job with its pod, and the store's word on it."""
     ours = [job for job in seen.jobs if job.owned]
@@ -80,7 +96,7 @@ def locate(seen: ObservedVoice) -> _Where:
     stored = seen.store if isinstance(seen.store, VoiceInStore) else VoiceInStore()
     return _Where(
         job=job,
-        pod=views.latest_pod(seen.pods, job.name) if job is not None else None,
+        pods=views.latest_pods(seen.pods, job.name) if job is not None else (),
         progress=stored.progress,
         report=stored.report,
         max_steps=seen.spec.training.max_steps,
@@ -114,6 +130,7 @@ def status_of(seen: ObservedVoice, settings: Settings, now: str) -> TrainingStat
         attempt=max(job.attempt if job is not None else 0, known.attempt or 0) or None,
         job_name=job.name if job is not None else known.job_name,
         node_name=where.pod.node if where.pod is not None and where.pod.node is not None else known.node_name,
+        init=beginning.resolve(seen),
     )
     if progress is None:
         return status
@@ -203,7 +220,7 @@ def _wanted(seen: ObservedVoice, where: _Where, settings: Settings, now: str) ->
             return Lane(findings=_findings(seen, where, found), again_in_s=settings.intervals.resync_seconds)
         found = _replacing(f"the Job {job.name} has ended and the next attempt follows")
         return Lane(findings=_findings(seen, where, found), actions=_remove(seen, job), again_in_s=_REPLACING_LOOK_S)
-    if job.wish != wish:
+    if job.wish != wish or _reads_otherwise(seen, where, job):
         found = _replacing(f"the Job {job.name} saves and makes way for the changed spec")
         if job.suspended and job.busy_pods == 0:
             return Lane(
@@ -211,9 +228,18 @@ def _wanted(seen: ObservedVoice, where: _Where, settings: Settings, now: str) ->
             )
         actions = () if job.suspended else (Suspend(job=job.name, suspended=True),)
         return Lane(findings=_findings(seen, where, found), actions=actions, again_in_s=soon_s)
-    resume = (Suspend(job=job.name, suspended=False),) if job.suspended else ()
-    found = _at_work(where, job, order_book.training_gpus(seen.spec, settings), now)
+    resume: tuple[Action, ...] = (Suspend(job=job.name, suspended=False),) if job.suspended else ()
+    if seen.spec.training.workers > 1 and seen.meeting == "missing":  # somebody has removed it
+        resume = (Create(body=children.build_meeting(seen.owner)), *resume)
+    found = _at_work(where, job, seen.spec.training.workers, now)
     return Lane(findings=_findings(seen, where, found), actions=resume, again_in_s=soon_s)
+
+
+def _reads_otherwise(seen: ObservedVoice, where: _Where, job: JobView) -> bool:
+    """Whether a Job still labels the recordings by a lexicon that has changed: once training has begun they stay."""
+    begun = seen.status.training.start_time is not None
+    begun = begun or (where.progress is not None and where.progress.started_at is not None)
+    return not begun and job.text != order_book.text_wish(seen.spec)
 
 
 def _next_attempt(seen: ObservedVoice, where: _Where, settings: Settings) -> Lane:
@@ -225,7 +251,10 @@ def _next_attempt(seen: ObservedVoice, where: _Where, settings: Settings) -> Lan
             message="training starts when the store can be reached",
         )
         return Lane(findings=_findings(seen, where, found), again_in_s=settings.intervals.retry_seconds)
-    order = order_book.training_order(seen.owner, seen.spec, settings)
+    waits = beginning.obstacle(seen)
+    if waits is not None:
+        return Lane(findings=_findings(seen, where, waits), again_in_s=settings.intervals.retry_seconds)
+    order = order_book.training_order(seen.owner, seen.spec, settings, beginning.resolve(seen))
     attempt = (seen.status.training.attempt or 0) + 1
     job = children.build_training_job(
         seen.owner,
@@ -243,9 +272,10 @@ def _next_attempt(seen: ObservedVoice, where: _Where, settings: Settings) -> Lan
         reason=conditions.SCHEDULING,
         message=f"the Job {name} is made and waits for its pod",
     )
+    meeting = (Create(body=children.build_meeting(seen.owner)),) if seen.spec.training.workers > 1 else ()
     return Lane(
         findings=_findings(seen, where, found),
-        actions=(Create(body=children.build_order(seen.owner, name, order)), Create(body=job)),
+        actions=(Create(body=children.build_order(seen.owner, name, order)), *meeting, Create(body=job)),
         again_in_s=settings.intervals.training_seconds,
     )
 
@@ -269,7 +299,7 @@ def _refused(where: _Where) -> bool:
 
 def _failure(seen: ObservedVoice, where: _Where, job: JobView) -> Finding:
     """Trained, of a Job that failed for good."""
-    trouble, problem = where.pod.trouble if where.pod is not None else None, where.problem
+    trouble, problem = where.trouble, where.problem
     if _refused(where):
         fallback = conditions.BAD_ORDER if job.failure_exit_code == names.EXIT_BAD_ORDER else conditions.BAD_DATA
         if trouble is not None and trouble.reason in conditions.REFUSALS:
@@ -289,17 +319,19 @@ def _told(trouble: Trouble | None, job: JobView) -> str:
     return trouble.message if trouble is not None else job.failure_message
 
 
-def _at_work(where: _Where, job: JobView, gpus: int, now: str) -> Finding:
+def _at_work(where: _Where, job: JobView, workers: int, now: str) -> Finding:
     """Trained, of a Job that is on its way."""
-    pod, current = where.pod, where.current
+    pod, current, trouble = where.pod, where.current, where.trouble
     reason, message = conditions.SCHEDULING, rules.waiting_for_pod(job.name, job.start_time, now)
-    if pod is not None and pod.trouble is not None:
-        reason, message = pod.trouble.reason, pod.trouble.message
+    if trouble is not None:
+        reason, message = trouble.reason, trouble.message
     elif pod is not None and pod.phase == "Running":
         training = current is not None and current.started_at is not None and current.stage in ("train", "done")
         reason = conditions.RUNNING if training else conditions.PREPARING
         message = f"pod {pod.name} {'trains' if training else 'prepares the recordings'} on node {pod.node}"
-        message += f", using 1 of its {gpus} GPUs" if gpus > 1 else ""
+        if workers > 1:
+            come = sum(item.phase in ("Running", "Succeeded") for item in where.pods)
+            message += f", {come} of {workers} workers have come"
     elif pod is not None and pod.phase == "Failed":
         message = rules.between_pods(pod.name)
     elif pod is not None and pod.phase == "Succeeded":

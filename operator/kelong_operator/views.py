@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from kelong_contract import conditions, farewell, names
-from kelong_contract.manifests import CorpusReport, Progress, SynthesisManifest
+from kelong_contract.manifests import CorpusReport, Figures, Progress, SynthesisManifest
 from kelong_contract.resources import (
     Resolved,
     SynthesisJobSpec,
@@ -37,8 +37,9 @@ class Owner:
 
 @dataclass(frozen=True, kw_only=True)
 class JobView:
-    """A Job. `wish` is the digest of the part of the spec it was made for; without `owned` the name is another's.
+    """A Job. `wish` is the digest of the part of the spec it was made for, `text` that of how texts are read.
 
+    Without `owned` the name is another's.
     `leaving` is one that is not ours and goes by itself: that of a resource which had our name before us.
     `start_time` is when its pod was due, the last time it was not suspended; `resolved` is what a batch speaks with.
     """
@@ -59,6 +60,7 @@ class JobView:
     failure_message: str
     generation: int
     wish: str
+    text: str
     order_digest: str
     start_step: int
     listing_digest: str
@@ -86,11 +88,12 @@ class Trouble:
 
 @dataclass(frozen=True, kw_only=True)
 class PodView:
-    """A pod. `step` and `job` tell which server or Job it belongs to."""
+    """A pod. `step` and `job` tell which server or Job it belongs to, `index` which of the Job's workers it is."""
 
     name: str
     component: str
     job: str
+    index: int
     step: str
     created: str
     phase: str
@@ -128,7 +131,7 @@ class DeploymentView:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A step in the store that can be promoted."""
+    """A step in the store that can be promoted, with what the judges said of its auditions as far as they did."""
 
     step: int
     attempt: int
@@ -136,6 +139,7 @@ class Checkpoint:
     manifest_sha256: str
     size_bytes: int
     has_auditions: bool
+    figures: Figures = field(default_factory=Figures)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,8 +168,23 @@ class StoreAway:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReferredVoice:
+    """A VoiceModel that another resource names."""
+
+    name: str
+    uid: str
+    spec: VoiceModelSpec
+    status: VoiceModelStatus
+
+
+@dataclass(frozen=True, kw_only=True)
 class ObservedVoice:
-    """All that is known about one VoiceModel. `batch_steps` are those that unfinished SynthesisJobs speak with."""
+    """All that is known about one VoiceModel.
+
+    `needed_steps` are those that unfinished SynthesisJobs speak with and other VoiceModels begin with. `init_voice` is
+    the VoiceModel that it begins with itself, until that is found. `meeting` is the headless Service of its training
+    pods, looked for where there are several.
+    """
 
     owner: Owner
     spec: VoiceModelSpec
@@ -174,18 +193,10 @@ class ObservedVoice:
     jobs: tuple[JobView, ...] = ()
     pods: tuple[PodView, ...] = ()
     deployment: DeploymentView | None = None
-    batch_steps: tuple[int, ...] = ()
+    needed_steps: tuple[int, ...] = ()
     service_is_anothers: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReferredVoice:
-    """The VoiceModel that a SynthesisJob names."""
-
-    name: str
-    uid: str
-    spec: VoiceModelSpec
-    status: VoiceModelStatus
+    init_voice: ReferredVoice | None = None
+    meeting: Literal["missing", "ours", "another's"] = "missing"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,10 +226,16 @@ def is_owned(document: Document, uid: str) -> bool:
     return any(owner.get("controller") and owner.get("uid") == uid for owner in owners)
 
 
+def latest_pods(pods: tuple[PodView, ...], job: str) -> tuple[PodView, ...]:
+    """A Job's pods that count, by index: one that may still work before one that has ended, the newest of those."""
+    ranked = sorted(pods, key=lambda pod: (not pod.ended and not pod.deleting, pod.created, pod.name))
+    latest = {pod.index: pod for pod in ranked if pod.job == job}
+    return tuple(latest[index] for index in sorted(latest))
+
+
 def latest_pod(pods: tuple[PodView, ...], job: str) -> PodView | None:
-    """The pod of a Job that counts: one that may still work before one that has ended, the newest of those."""
-    mine = [pod for pod in pods if pod.job == job]
-    return max(mine, key=lambda pod: (not pod.ended and not pod.deleting, pod.created, pod.name), default=None)
+    """The pod of a Job that counts, of several the first."""
+    return next(iter(latest_pods(pods, job)), None)
 
 
 def job_of(document: Document, uid: str) -> JobView:
@@ -244,6 +261,7 @@ def job_of(document: Document, uid: str) -> JobView:
         failure_message=failed.get("message", ""),
         generation=_number(annotations.get(names.ANNOTATION_GENERATION)),
         wish=annotations.get(names.ANNOTATION_WISH, ""),
+        text=annotations.get(names.ANNOTATION_TEXT, ""),
         order_digest=annotations.get(names.ANNOTATION_ORDER_DIGEST, ""),
         start_step=_number(annotations.get(names.ANNOTATION_STEP)),
         listing_digest=annotations.get(names.ANNOTATION_LISTING_DIGEST, ""),
@@ -259,6 +277,7 @@ def pod_of(document: Document) -> PodView:
         name=metadata["name"],
         component=labels.get(names.LABEL_COMPONENT, ""),
         job=labels.get(names.LABEL_JOB_NAME, ""),
+        index=_number(labels.get(names.LABEL_WORKER_INDEX)),
         step=metadata.get("annotations", {}).get(names.ANNOTATION_STEP, ""),
         created=metadata["creationTimestamp"],
         phase=status.get("phase", "Pending"),
@@ -300,6 +319,17 @@ def batch_step_of(document: Document, voice: str) -> int | None:
     if over or spec["voiceModelRef"]["name"] != voice:
         return None
     step: int | None = status.get("resolved", {}).get("step", spec.get("step"))
+    return step
+
+
+def init_step_of(document: Document, voice: str, uid: str) -> int | None:
+    """The step that a VoiceModel begins with; None once it has a step of its own, and for one of another voice."""
+    wished = document["spec"].get("training", {}).get("init", {}).get("voiceModel")
+    status = document.get("status", {})
+    found = status.get("training", {}).get("init", {"uid": uid})
+    if wished is None or wished["name"] != voice or found["uid"] != uid or "latestStep" in status:
+        return None
+    step: int = wished["step"]
     return step
 
 

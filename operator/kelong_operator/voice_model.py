@@ -12,7 +12,7 @@ from kelong_contract import conditions, layout
 from kelong_contract.conditions import Event, Finding
 from kelong_contract.resources import CheckpointStatus, VoiceModelStatus
 
-from kelong_operator import order_book, refusal, rules, serving, training
+from kelong_operator import order_book, ranking, refusal, rules, serving, training
 from kelong_operator.plan import Lane, Plan
 from kelong_operator.settings import Settings
 from kelong_operator.views import ObservedVoice, StoreAway, VoiceInStore
@@ -62,6 +62,7 @@ def _status(seen: ObservedVoice, lanes: tuple[Lane, Lane], settings: Settings, n
         checkpoints=checkpoints,
         checkpoints_total=total,
         latest_step=latest,
+        best_step=ranking.best_step(checkpoints),
         promoted_step=promoted_step,
         serving=serving_status,
     )
@@ -83,12 +84,14 @@ def _checkpoints(
             manifest_sha256=item.manifest_sha256,
             size_bytes=item.size_bytes,
             audition_prefix=layout.auditions(place, item.step) if item.has_auditions else None,
+            metrics=ranking.told(item.figures),
         )
         for item in seen.store.checkpoints
     ]
     # A broken one keeps its entry: the digest in it is what tells that the manifest has changed.
     found += [known[step] for step in seen.store.broken if step in known]
-    return rules.listed(found, (promoted, previous, seen.spec.promoted_step, *seen.batch_steps)), len(found)
+    pinned = (promoted, previous, seen.spec.promoted_step, ranking.best_step(found), *seen.needed_steps)
+    return rules.listed(found, pinned), len(found)
 
 
 def _checkpoint_finding(latest: int | None, total: int) -> Finding:

@@ -29,6 +29,8 @@ def test_helm_lints_without_a_word(
 @pytest.mark.parametrize(
     ("values", "said"),
     [
+        ({"minio": {"enabled": True}, "presets": {"small": {"sources": {"wavlm": "bundled"}}}}, "wavlm"),
+        ({"minio": {"enabled": True}, "presets": {"small": {"sources": {"speakerEmbedding": "store:x"}}}}, "speaker"),
         ({}, "store.endpoint is empty"),
         ({"store": {"endpoint": "s3.example.com"}}, "endpoint"),
         ({"minio": {"enabled": "yes"}}, "enabled"),
@@ -54,6 +56,11 @@ def test_the_operator_can_read_the_configuration(
     assert read.store.secret_name == values.get("store", {}).get("secretName", "kelong-store")
     assert list(read.namespaces) == values.get("namespaces", [])
     assert read.store.create_bucket is (values is TRY_OUT)
+    assert {name: preset.sources.wavlm for name, preset in read.presets.items()} == {
+        "zh-clap": "store:wavlm-base-plus",
+        "small": "none",
+        "tiny": "none",
+    }
 
 
 def test_every_pod_passes_pod_security_restricted(render: Callable[[dict[str, Any]], list[dict[str, Any]]]) -> None:

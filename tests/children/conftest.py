@@ -28,7 +28,7 @@ CONFIGURATION: dict[str, Any] = {
                 "resources": {"requests": {"cpu": "1", "memory": "2Gi", "ephemeral-storage": "1Gi"}},
             },
         }
-        for name in ("zh-clap", "tiny")
+        for name in settings.PRESETS
     },
     "shmSize": "2Gi",
     "endpointDelaySeconds": 7,

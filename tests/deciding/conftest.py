@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import yaml
 from kelong_contract import codec, conditions, manifests, names, resources
-from kelong_operator import children, order_book, plan, settings, views, voice_model
+from kelong_operator import beginning, children, order_book, plan, settings, views, voice_model
 
 NOW = "2026-01-02T03:04:05Z"
 SHA = "a" * 64
@@ -22,7 +22,7 @@ CONFIGURATION = {
             "training": {"gpuCount": 1, "resources": {"requests": {"cpu": "2", "memory": "4Gi"}}},
             "serving": {"gpuCount": int(name == "zh-clap")},
         }
-        for name in ("zh-clap", "tiny")
+        for name in settings.PRESETS
     },
 }
 
@@ -40,8 +40,10 @@ class World:
         self.jobs: tuple[views.JobView, ...] = ()
         self.pods: tuple[views.PodView, ...] = ()
         self.deployment: views.DeploymentView | None = None
-        self.batch_steps: tuple[int, ...] = ()
+        self.needed_steps: tuple[int, ...] = ()
         self.service_is_anothers = False
+        self.init_voice: views.ReferredVoice | None = None
+        self.meeting: Literal["missing", "ours", "another's"] = "missing"
 
     def see(self) -> views.ObservedVoice:
         return views.ObservedVoice(
@@ -52,8 +54,10 @@ class World:
             jobs=self.jobs,
             pods=self.pods,
             deployment=self.deployment,
-            batch_steps=self.batch_steps,
+            needed_steps=self.needed_steps,
             service_is_anothers=self.service_is_anothers,
+            init_voice=self.init_voice,
+            meeting=self.meeting,
         )
 
     def decide(self) -> plan.Plan[resources.VoiceModelStatus]:
@@ -88,7 +92,8 @@ class World:
         self.edit(serving=dataclasses.replace(self.spec.serving, **fields))
 
     def order_digest(self) -> str:
-        return codec.digest(order_book.training_order(self.owner, self.spec, self.settings))
+        order = order_book.training_order(self.owner, self.spec, self.settings, beginning.resolve(self.see()))
+        return codec.digest(order)
 
     def job(self, attempt: int = 1, **fields: Any) -> views.JobView:
         """A training Job as it would have been made from the spec of now."""
@@ -109,6 +114,7 @@ class World:
             failure_message="",
             generation=self.owner.generation,
             wish=order_book.training_wish(self.spec),
+            text=order_book.text_wish(self.spec),
             order_digest=self.order_digest(),
             start_step=0,
             listing_digest="listing-1",
@@ -121,6 +127,7 @@ class World:
             name=f"{component}-pod",
             component=component,
             job=children.training_job_name(self.owner, 1) if component == names.COMPONENT_TRAINER else "",
+            index=0,
             step="",
             created=NOW,
             phase="Running",

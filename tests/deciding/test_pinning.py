@@ -67,7 +67,7 @@ def test_removing_the_promoted_step_keeps_what_goes_on_serving(world: Any) -> No
 def test_steps_of_unfinished_synthesis_jobs_are_pinned(world: Any) -> None:
     world.trains(700, 300, 500)
     world.edit(promoted_step=500)
-    world.batch_steps = (300, 300)
+    world.needed_steps = (300, 300)
     assert pinned(world.decide()) == [(300, 500)]
 
 

@@ -1,8 +1,7 @@
-import dataclasses
 from typing import Any
 
 import pytest
-from kelong_contract import codec, names, orders, resources
+from kelong_contract import codec, names, orders
 from kelong_operator import views
 
 
@@ -43,17 +42,6 @@ def test_the_columns_follow_the_trainer(world: Any) -> None:
     assert status.training.start_time == "2026-01-02T03:04:05Z"
     assert status.dataset.clips == 7
     assert status.dataset.dropped[0].reason == "TooShort"
-
-
-def test_gpus_that_training_does_not_use_are_told(world: Any) -> None:
-    world.trains(100)
-    assert world.message("Trained") == "pod trainer-pod trains on node gpu-1"
-    gpu = resources.Gpu(count=3)
-    world.edit_training(placement=dataclasses.replace(world.spec.training.placement, gpu=gpu))
-    world.trains(100)
-    decided = world.settle()
-    (started,) = [event for event in decided.events if event.reason == "TrainingStarted"]
-    assert started.message == "pod trainer-pod trains on node gpu-1, using 1 of its 3 GPUs"
 
 
 def test_the_trainers_word_on_an_earlier_order_counts_for_numbers_but_not_for_what_runs_now(world: Any) -> None:

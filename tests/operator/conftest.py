@@ -17,6 +17,7 @@ import pytest
 import yaml
 from kelong_cluster import apiserver, binaries
 from kelong_contract import codec, layout, manifests, names, orders, store
+from kelong_operator import settings
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 PATIENCE_S = 60.0
@@ -29,7 +30,7 @@ CONFIGURATION: dict[str, Any] = {
             "training": {"gpuCount": 1, "resources": {"requests": {"cpu": "1", "memory": "2Gi"}}},
             "serving": {"gpuCount": 0},
         }
-        for name in ("zh-clap", "tiny")
+        for name in settings.PRESETS
     },
     "intervals": {"trainingSeconds": 0.5, "progressSeconds": 0.2, "resyncSeconds": 2, "retrySeconds": 0.5},
     "leaseSeconds": 3,

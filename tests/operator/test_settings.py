@@ -25,6 +25,12 @@ USABLE: dict[str, Any] = {
 }
 
 
+def with_sources(**sources: str) -> dict[str, Any]:
+    """The usable configuration with other model sources of `tiny`."""
+    tiny = USABLE["presets"]["tiny"]
+    return USABLE | {"presets": USABLE["presets"] | {"tiny": tiny | {"sources": tiny["sources"] | sources}}}
+
+
 def write(folder: pathlib.Path, document: Any) -> pathlib.Path:
     path = folder / "config.yaml"
     path.write_text(document if isinstance(document, str) else yaml.safe_dump(document))
@@ -35,7 +41,9 @@ def test_what_is_left_out_has_a_default(tmp_path: pathlib.Path) -> None:
     read = settings.read(write(tmp_path, USABLE))
     assert read.namespaces == ()
     assert read.intervals.training_seconds == 15
-    assert read.presets["tiny"].sources.style == "none"
+    sources = read.presets["tiny"].sources
+    assert (sources.style, sources.wavlm, sources.polyphone) == ("none", "none", "bundled")
+    assert sources.speaker_embedding == "bundled"
     assert [text.name for text in read.auditions] == ["greeting", "weather", "question"]
 
 
@@ -58,6 +66,9 @@ def test_every_fault_is_reported_at_once(tmp_path: pathlib.Path) -> None:
     [
         ("store: [", "it is not YAML"),
         (USABLE | {"imageRegistry": "x"}, "imageRegistry is not a known field"),
+        (with_sources(wavlm="bundled"), "presets.tiny.sources.wavlm is 'bundled', expected hub:ORG/NAME@REV"),
+        (with_sources(polyphone="g2pw"), "presets.tiny.sources.polyphone is 'g2pw', expected hub:ORG/NAME@REV"),
+        (with_sources(speakerEmbedding="store:x"), "speakerEmbedding is 'store:x', expected one of bundled, none"),
         ({key: value for key, value in USABLE.items() if key != "images"}, "images is missing"),
         (USABLE | {"workers": "four"}, "workers is 'four', expected a whole number"),
     ],
