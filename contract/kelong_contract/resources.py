@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from kelong_contract import codec
+from kelong_contract import codec, orders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,17 +142,16 @@ class Pretrained:
 
     source: str
     mode: Literal["Base", "Resume"] = "Base"
-    fresh: tuple[Literal["Speakers", "Discriminators", "WavLMDiscriminator", "DurationDiscriminator"], ...] | None = (
-        None
-    )
+    fresh: tuple[orders.Fresh, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class OtherVoice:
-    """A step of another VoiceModel of the namespace."""
+    """A step of another VoiceModel of the namespace. `fresh` None means the order's default."""
 
     name: str
     step: int
+    fresh: tuple[orders.Fresh, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TypeVar
 
 from kelong_contract import codec, layout, names, orders
 from kelong_contract.resources import Gpu, InitStatus, ModelSources, Source, SynthesisJobSpec, Training, VoiceModelSpec
 
 from kelong_operator.settings import Settings
 from kelong_operator.views import Owner
+
+Beginning = TypeVar("Beginning", orders.Pretrained, orders.OtherVoice)
 
 
 def voice_name(owner: Owner) -> orders.VoiceName:
@@ -169,15 +172,18 @@ def _init(owner: Owner, training: Training, begins_with: InitStatus | None) -> o
     if wished.pretrained is not None:
         given = wished.pretrained
         pretrained = orders.Pretrained(source=given.source, mode=given.mode)
-        if given.fresh is not None:
-            pretrained = dataclasses.replace(pretrained, fresh=given.fresh)
-        return orders.Init(type="Pretrained", pretrained=pretrained)
+        return orders.Init(type="Pretrained", pretrained=_with_fresh(pretrained, given.fresh))
     if wished.voice_model is None:
         return orders.Init()
     if begins_with is None:
         raise ValueError(f"the VoiceModel {wished.voice_model.name} that training.init names has not been found")
     voice = orders.VoiceName(namespace=owner.namespace, name=begins_with.name, uid=begins_with.uid)
-    return orders.Init(type="VoiceModel", voice_model=orders.OtherVoice(voice=voice, step=begins_with.step))
+    other = orders.OtherVoice(voice=voice, step=begins_with.step)
+    return orders.Init(type="VoiceModel", voice_model=_with_fresh(other, wished.voice_model.fresh))
+
+
+def _with_fresh(begun_with: Beginning, fresh: tuple[orders.Fresh, ...] | None) -> Beginning:
+    return begun_with if fresh is None else dataclasses.replace(begun_with, fresh=fresh)
 
 
 def _gpus(wished: Gpu, default: int) -> int:

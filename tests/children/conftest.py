@@ -45,6 +45,7 @@ class Built:
     deployment: dict[str, Any]
     service: dict[str, Any]
     batch: dict[str, Any]
+    batch_order: dict[str, Any]
     watched: tuple[str, ...]
 
     @property
@@ -89,6 +90,7 @@ def build() -> Callable[..., Built]:
             deployment=children.build_deployment(owner, spec, serving, chosen),
             service=children.build_service(owner),
             batch=children.build_batch_job(asker, synthesis, spec, said, chosen),
+            batch_order=children.build_order(asker, "welcome-batch", said),
             watched=order_book.watched_prefixes(owner, spec, chosen),
         )
 

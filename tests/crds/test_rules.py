@@ -43,6 +43,7 @@ ACCEPTED = [
     (INIT, {"from": "Pretrained", "pretrained": {"source": "store:base", "mode": "Resume", "fresh": ["Speakers"]}}),
     (INIT, {"from": "Pretrained", "pretrained": {"source": "store:./base", "fresh": []}}),
     (INIT, {"from": "VoiceModel", "voiceModel": {"name": "khazix-1", "step": 1000}}),
+    (INIT, {"from": "VoiceModel", "voiceModel": {"name": "a", "step": 1, "fresh": ["PosteriorEncoder"]}}),
     ("spec.training.workers", 64),
     ("spec.training", {"ranks": 4, "placement": {"gpu": {"count": 0}}}),
     ("spec.training.weights", {"mel": "0", "wavlmFeature": "0.5", "adversarial": "1000"}),

@@ -11,7 +11,7 @@ from typing import Any
 
 import hypothesis
 from hypothesis import strategies
-from kelong_contract import names
+from kelong_contract import names, resources
 from kelong_operator import plan, views, voice_model
 
 KINDS = [
@@ -28,6 +28,7 @@ KINDS = [
     "suspend",
     "resume",
     "interval",
+    "lexicon",
     "promote",
     "forget",
     "scale",
@@ -76,7 +77,8 @@ class Cluster:
             job = world.job(attempt, busy_pods=0, generation=int(marks[names.ANNOTATION_GENERATION]))
             digest, wish = marks[names.ANNOTATION_ORDER_DIGEST], marks[names.ANNOTATION_WISH]
             start = int(marks[names.ANNOTATION_STEP])
-            world.jobs += (dataclasses.replace(job, order_digest=digest, wish=wish, start_step=start),)
+            text = marks[names.ANNOTATION_TEXT]
+            world.jobs += (dataclasses.replace(job, order_digest=digest, wish=wish, text=text, start_step=start),)
         elif isinstance(action, plan.Suspend):
             world.jobs = tuple(dataclasses.replace(job, suspended=action.suspended) for job in world.jobs)
         elif isinstance(action, plan.Delete) and action.kind == "Job":
@@ -138,6 +140,8 @@ class Cluster:
         elif what == "interval":
             rule = dataclasses.replace(world.spec.training.checkpoint, interval_steps=1000 + number)
             world.edit_training(checkpoint=rule)
+        elif what == "lexicon":
+            world.edit(text=resources.Text(lexicon={"重庆": f"chong2 qing{number + 1}"}))
         elif what == "more steps":
             world.edit_training(max_steps=world.spec.training.max_steps + 1000)
         elif what == "promote" and world.status.checkpoints:

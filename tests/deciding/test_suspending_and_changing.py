@@ -85,3 +85,35 @@ def test_an_unusable_order_is_refused_with_every_fault(world: Any) -> None:
     assert world.condition("Ready") == ("False", "InvalidSpec")
     assert "Nobody" in world.message("Ready")
     assert "a name of its own" in world.message("Ready")
+
+
+LEXICON = resources.Text(lexicon={"重庆": "chong2 qing4"})
+
+
+def test_another_lexicon_stops_no_training_and_reaches_the_servers(world: Any, look: Any) -> None:
+    world.trains(700, 500)
+    world.serves(500)
+    world.edit(text=LEXICON)
+    decided = world.settle()
+    assert not any(isinstance(action, plan.Suspend | plan.Delete) for action in decided.actions)
+    (deployment,) = look.applied(decided, "Deployment")
+    assert "chong2 qing4" in str(deployment["spec"]["template"])
+
+
+def test_another_lexicon_has_the_recordings_prepared_again_as_long_as_no_step_was_taken(world: Any) -> None:
+    world.trains(0)
+    world.stored(progress=world.progress(0, stage="phonemes", started_at=None))
+    world.settle()
+    world.jobs = (world.job(),)
+    world.edit(text=LEXICON)
+    assert world.decide().actions == (plan.Suspend(job="khazix-train-1", suspended=True),)
+    assert world.condition("Trained") == ("False", "Replacing")
+
+
+def test_the_next_attempt_reads_by_the_lexicon_of_its_time(world: Any, look: Any) -> None:
+    world.trains(700, 500)
+    world.settle()
+    world.edit(text=LEXICON)
+    world.jobs, world.pods = (), ()
+    (order,) = look.created(world.settle(), "ConfigMap")
+    assert "chong2 qing4" in order["data"]["order.json"]
