@@ -43,6 +43,10 @@ class Draws:
         self._seed, self._step, self._clips = seed, step, tuple(clips)
         self.together = together
 
+    def __len__(self) -> int:
+        """Items of the batch."""
+        return len(self._clips)
+
     def normal(self, purpose: str, shapes: Sequence[tuple[int, ...]], like: Tensor) -> Tensor:
         """Standard normal values for each item in its own shape, zeros behind its ends: [B, *the largest shape].
 

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from kelong_speech import layers, style
 from kelong_speech.config import ModelConfig, Variant
+from kelong_speech.draws import Draws
 
 SPEAKER_LAYER = 2  # the speaker is added before this layer
 MASKED_SCORE = -1e4
@@ -147,7 +148,7 @@ class Prior:
     mean: Tensor  # [B, C, T]
     log_deviation: Tensor  # [B, C, T]
     mask: Tensor  # [B, 1, T]
-    commitment: Tensor  # scalar
+    commitment: Tensor  # [B]: what each item's style is from its codes; zero without a style path or training
 
 
 class TextEncoder(nn.Module):
@@ -175,15 +176,15 @@ class TextEncoder(nn.Module):
         self.encoder = Transformer(config, hidden, config.text_layers, config.text_kernel)
         self.proj = nn.Conv1d(hidden, 2 * config.latent_channels, 1)
 
-    def forward(self, text: TextBatch, speaker: Tensor) -> Prior:
-        """The prior of a batch; speaker [B, G, 1]."""
+    def forward(self, text: TextBatch, speaker: Tensor, draws: Draws | None = None) -> Prior:
+        """The prior of a batch; speaker [B, G, 1]. A style path in training mode needs draws."""
         x = self.emb(text.phone_ids) + self.tone_emb(text.tone_ids) + self.language_emb(text.language_ids)  # [B, T, H]
-        commitment = x.new_zeros(())
+        commitment = x.new_zeros(len(x))
         if self.has_text_features:
             features = _given(text.text_features, "text_features")
             x = x + self.bert_proj(self.bert_pre_proj(features)).transpose(1, 2)
         if self.has_style:
-            coded = self.emo_vq(self.in_feature_net(_given(text.style, "style")).unsqueeze(1))
+            coded = self.emo_vq(self.in_feature_net(_given(text.style, "style")).unsqueeze(1), draws)
             commitment = coded.commitment
             x = x + self.out_feature_net(coded.vectors)
         mask = length_mask(text.phone_counts, x.shape[1]).to(x.dtype)

@@ -1,9 +1,10 @@
 """The style path: a CLAP vector is squeezed through a small residual net and a codebook per head.
 
 The codebook follows van den Oord et al. 2017 with exponential moving averages (Razavi et al. 2019): its rows are
-buffers that follow the batch in training mode only. Tensor names are those of the original's files.
+buffers that follow the batch in training mode only: the batch of all processes that train together, so that the codes
+stay the same in each. Tensor names are those of the original's files.
 
-B batch, C style channels, H heads, K codes per head, D channels per head.
+B batch, N vectors per item (1 here), C style channels, H heads, K codes per head, D channels per head.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kelong_speech.config import Variant
+from kelong_speech.draws import Draws
 
 DECAY = 0.85
 DEAD_BELOW = 2.0  # a code with a smaller running count is replaced
@@ -62,7 +64,7 @@ class Quantised:
 
     vectors: Tensor  # [B, N, C]
     indices: Tensor  # [B, N, H]
-    commitment: Tensor  # scalar
+    commitment: Tensor  # [B]: each item's own
 
 
 class _Codebook(nn.Module):
@@ -83,24 +85,27 @@ class _Codebook(nn.Module):
         self.register_buffer("embed_avg", embed.clone())
         self.register_buffer("embed", embed)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """[H, N, D] to its codes [H, N, D] and their indices [H, N]; in training the codes then follow the batch."""
+    def forward(self, x: Tensor, draws: Draws | None) -> tuple[Tensor, Tensor]:
+        """[H, B N, D] to its codes [H, B N, D] and their indices [H, B N]; given draws the codes follow the batch."""
         with torch.autocast(x.device.type, enabled=False):  # running averages need their full precision
-            return self._choose(x.float())
+            return self._choose(x.float(), draws)
 
-    def _choose(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        scores = x.detach() @ self.embed.mT if self.by_angle else -torch.cdist(x.detach(), self.embed)  # [H, N, K]
-        if self.training:
-            uniform = torch.rand_like(scores).clamp_min(1e-20)
-            scores = scores - torch.log((-torch.log(uniform)).clamp_min(1e-20))  # Gumbel noise
+    def _choose(self, x: Tensor, draws: Draws | None) -> tuple[Tensor, Tensor]:
+        scores = x.detach() @ self.embed.mT if self.by_angle else -torch.cdist(x.detach(), self.embed)  # [H, B N, K]
+        if draws is not None:
+            heads, rows, choices = scores.shape
+            uniform = draws.uniform("codes", (rows // len(draws), heads, choices), scores).flatten(0, 1).transpose(0, 1)
+            scores = scores - torch.log((-torch.log(uniform.clamp_min(1e-20))).clamp_min(1e-20))  # Gumbel noise
         indices = scores.argmax(dim=-1)
         codes = self.embed.gather(1, indices.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
-        if self.training:
-            self._follow(x.detach(), indices)
+        if draws is not None:
+            self._follow(x.detach(), indices, draws)
         return codes, indices
 
     @torch.no_grad()
-    def _follow(self, x: Tensor, indices: Tensor) -> None:
+    def _follow(self, x: Tensor, indices: Tensor, draws: Draws) -> None:
+        x = draws.together(x.transpose(0, 1)).transpose(0, 1)
+        indices = draws.together(indices.transpose(0, 1)).transpose(0, 1)
         chosen = functional.one_hot(indices, self.embed.shape[1]).to(x.dtype)  # [H, N, K]
         self.cluster_size.lerp_(chosen.sum(dim=1), 1 - DECAY)
         self.embed_avg.lerp_(chosen.transpose(1, 2) @ x, 1 - DECAY)
@@ -109,7 +114,8 @@ class _Codebook(nn.Module):
         mean = self.embed_avg / smoothed.unsqueeze(-1)
         self.embed.copy_(functional.normalize(mean, dim=-1) if self.by_angle else mean)
         dead = (self.cluster_size < DEAD_BELOW).unsqueeze(-1)  # [H, K, 1]
-        picks = torch.randint(x.shape[1], self.cluster_size.shape, device=x.device)
+        generator = draws.common("dead codes", x.device)
+        picks = torch.randint(x.shape[1], self.cluster_size.shape, generator=generator, device=x.device)
         fresh = x.gather(1, picks.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
         self.embed.copy_(torch.where(dead, fresh, self.embed))
         self.embed_avg.copy_(torch.where(dead, fresh * DEAD_BELOW, self.embed_avg))
@@ -129,15 +135,19 @@ class VectorQuantiser(nn.Module):
         self.project_out = nn.Linear(heads * code_channels, channels)
         self._codebook = _Codebook(heads, codes, code_channels, by_angle=variant == "extra-fix")
 
-    def forward(self, x: Tensor) -> Quantised:
-        """[B, N, C] to its quantised form; the gradient passes straight through the choice."""
+    def forward(self, x: Tensor, draws: Draws | None = None) -> Quantised:
+        """[B, N, C] to its quantised form; the gradient passes straight through the choice.
+
+        In training mode it needs draws, chooses among near codes by chance, and its codes follow the batch.
+        """
         batch, count, _ = x.shape
         parts = self.project_in(x).view(batch * count, self.heads, -1).transpose(0, 1)  # [H, B N, D]
         parts = functional.normalize(parts, dim=-1) if self._codebook.by_angle else parts
-        codes, indices = self._codebook(parts)
-        commitment = x.new_zeros(())
+        codes, indices = self._codebook(parts, draws if self.training else None)
+        commitment = x.new_zeros(batch)
         if self.training:
-            commitment = COMMITMENT_WEIGHT * functional.mse_loss(parts, codes.detach())
+            apart = ((parts - codes.detach()) ** 2).mean(dim=(0, 2))  # [B N]
+            commitment = COMMITMENT_WEIGHT * apart.view(batch, count).mean(dim=1)
             codes = parts + (codes - parts).detach()
         joined = codes.transpose(0, 1).reshape(batch, count, -1)
         return Quantised(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from kelong_speech import alignment, decoder, durations, encoders, flow
 from kelong_speech.config import VoiceConfig
+from kelong_speech.draws import Draws
 from kelong_speech.encoders import Posterior, Prior, TextBatch
 
 MAX_FRAMES = 12000  # about 139 s at 44.1 kHz: more in one utterance is a voice that cannot time its phonemes yet
@@ -104,28 +105,33 @@ class Synthesiser(nn.Module):
         self.dp = durations.DurationPredictor(model)
         self.emb_g = nn.Embedding(model.speakers, model.speaker_channels)
 
-    def forward(self, text: TextBatch, recordings: Recordings, *, alignment_noise: float = 0.0) -> Training:
+    def forward(
+        self, text: TextBatch, recordings: Recordings, draws: Draws, *, alignment_noise: float = 0.0
+    ) -> Training:
         """One training pass. `alignment_noise` scales the noise of the alignment search (see `alignment_noise_at`).
 
-        Draws from torch's global generator: posterior, alignment, segments, durations, dropout, in this order or
-        interleaved by the layers. Raises ValueError for an item with fewer frames than phonemes or than a segment.
+        An item's part of the result depends on its own draws alone, save for dropout, which uses torch's generator,
+        and for codebooks, which follow the whole batch. Raises ValueError for an item with fewer frames than phonemes
+        or than a segment.
         """
+        frame_counts, phone_counts = recordings.frame_counts.tolist(), text.phone_counts.tolist()
+        frames = recordings.spectrogram.shape[2]
+        starts = self._segment_starts(frame_counts, draws).to(recordings.spectrogram.device)
         speaker = self.emb_g(text.speaker_ids).unsqueeze(2)  # [B, G, 1]
-        prior = self.enc_p(text, speaker)
-        batch, _, frames = recordings.spectrogram.shape
-        draw = recordings.spectrogram.new_empty(batch, self.config.model.latent_channels, frames).normal_()
+        prior = self.enc_p(text, speaker, draws)
+        channels = self.config.model.latent_channels
+        draw = draws.normal("posterior", [(channels, count) for count in frame_counts], recordings.spectrogram)
         posterior = self.enc_q(recordings.spectrogram, recordings.frame_counts, speaker, draw)
         latent_prior = self.flow(posterior.latent, posterior.mask, speaker)
-        found = self._align(latent_prior, prior, text, recordings, alignment_noise)  # [B, T]
+        found = self._align(latent_prior, prior, text, recordings, draws, alignment_noise)  # [B, T]
 
         spoken = found.unsqueeze(1).to(prior.mean.dtype)  # [B, 1, T]
         phones = prior.mask.sum(dim=(1, 2))  # [B]
-        duration_draw = torch.randn_like(spoken.expand(-1, 2, -1))
+        duration_draw = draws.normal("durations", [(2, count) for count in phone_counts], spoken)
         nll = self.sdp.negative_log_likelihood(prior.hidden, prior.mask, speaker, spoken, duration_draw)
         log_durations = self.dp(prior.hidden, prior.mask, speaker)
         error = ((log_durations - torch.log(spoken + 1e-6) * prior.mask) ** 2).sum(dim=(1, 2))
 
-        starts = self._segment_starts(recordings.frame_counts)
         return Training(
             waveform=self.dec(slices(posterior.latent, starts, self.config.model.segment_frames), speaker),
             segment_starts_frames=starts,
@@ -178,22 +184,31 @@ class Synthesiser(nn.Module):
 
     @torch.no_grad()
     def _align(
-        self, latent_prior: Tensor, prior: Prior, text: TextBatch, recordings: Recordings, noise_scale: float
+        self,
+        latent_prior: Tensor,
+        prior: Prior,
+        text: TextBatch,
+        recordings: Recordings,
+        draws: Draws,
+        noise_scale: float,
     ) -> Tensor:
         scores = alignment.log_likelihoods(latent_prior.float(), prior.mean.float(), prior.log_deviation.float())
         if noise_scale > 0:
-            noise = torch.randn_like(scores)
+            shapes = list(zip(recordings.frame_counts.tolist(), text.phone_counts.tolist(), strict=True))
+            noise = draws.normal("alignment", shapes, scores)
             scores = alignment.with_noise(scores, text.phone_counts, recordings.frame_counts, noise_scale, noise)
         return alignment.search(scores, text.phone_counts, recordings.frame_counts)
 
-    def _segment_starts(self, frame_counts: Tensor) -> Tensor:
-        last = frame_counts - self.config.model.segment_frames  # [B]
-        if int(last.min()) < 0:
+    def _segment_starts(self, frame_counts: Sequence[int], draws: Draws) -> Tensor:
+        segment = self.config.model.segment_frames
+        if min(frame_counts) < segment:
             raise ValueError(
-                f"a recording of {int(frame_counts.min())} frames is shorter than the training segment of "
-                f"{self.config.model.segment_frames} frames: leave such clips out of the corpus"
+                f"a recording of {min(frame_counts)} frames is shorter than the training segment of {segment} frames: "
+                "leave such clips out of the corpus"
             )
-        return (torch.rand(last.shape, device=last.device) * (last + 1)).long()
+        fractions = draws.fractions("segment")
+        starts = [int(f * (count - segment + 1)) for f, count in zip(fractions, frame_counts, strict=True)]
+        return torch.tensor(starts)
 
     def _check_length(self, exact: Tensor, max_frames: int) -> None:
         total = float(exact.sum(dim=(1, 2)).max())

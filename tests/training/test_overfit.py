@@ -43,6 +43,7 @@ def _example(text: str, samples: np.ndarray) -> dataset.Example:
     waveform = torch.from_numpy(samples)
     spectrogram = audio.linear_spectrogram(waveform.unsqueeze(0), VOICE.audio)[0]
     return dataset.Example(
+        clip=text,
         ids=frontend.analyse(text).ids(),
         speaker_id=0,
         samples=waveform[: spectrogram.shape[1] * VOICE.audio.hop_samples],

@@ -1,7 +1,8 @@
 """Clips to batches: which clips meet in which batch is a pure function of seed and epoch, so that a resume is exact.
 
 Batches hold clips of similar length and are bounded by their padded frames, not by a count: clips of 2 to 30 s are all
-used. Loading runs ahead on one thread; it draws nothing at random.
+used. They are planned without regard to how many processes train; each then takes a part of every batch. Loading runs
+ahead on one thread; it draws nothing at random.
 
 B batch, T phonemes, F frames, S samples.
 """
@@ -30,6 +31,7 @@ from torch import Tensor
 
 from kelong_trainer import clip_features
 from kelong_trainer.context import BadData
+from kelong_trainer.ranks import ALONE, Part, Ranks
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +45,9 @@ BATCHES_AHEAD = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """One clip, ready to be batched."""
+    """One clip, ready to be batched. `clip` is its digest, by which it draws."""
 
+    clip: str
     ids: Ids
     speaker_id: int
     samples: Tensor  # [S], S = F x hop
@@ -61,8 +64,10 @@ class Example:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """What one training step sees. `samples` is padded like the spectrograms."""
+    """What one training step sees: a rank's part of a batch. `samples` is padded like the spectrograms."""
 
+    clips: tuple[str, ...]
+    part: Part
     text: TextBatch
     recordings: Recordings
     samples: Tensor  # [B, 1, S]
@@ -73,7 +78,13 @@ class Batch:
             spectrogram=self.recordings.spectrogram.to(device, non_blocking=True),
             frame_counts=self.recordings.frame_counts.to(device, non_blocking=True),
         )
-        return Batch(text=self.text.to(device), recordings=recordings, samples=self.samples.to(device))
+        return Batch(
+            clips=self.clips,
+            part=self.part,
+            text=self.text.to(device),
+            recordings=recordings,
+            samples=self.samples.to(device, non_blocking=True),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +115,20 @@ def plan(frame_counts: Sequence[int], batch_frames: int, seed: int, epoch: int) 
         longest = longest_with
     batches.append(tuple(current))
     return tuple(batches[index] for index in draw.permutation(len(batches)))
+
+
+def divide(frame_counts: Sequence[int], ranks: int) -> tuple[tuple[int, ...], ...]:
+    """The places in a batch that each rank takes: about equally many frames for each, every place taken once.
+
+    Longest clips are given away first, each to who has least; a rank gets none if the batch has too few.
+    """
+    taken: list[list[int]] = [[] for _ in range(ranks)]
+    frames = [0] * ranks
+    for place in sorted(range(len(frame_counts)), key=lambda place: -frame_counts[place]):
+        least = frames.index(min(frames))
+        taken[least].append(place)
+        frames[least] += frame_counts[place]
+    return tuple(tuple(sorted(places)) for places in taken)
 
 
 class FeatureFiles:
@@ -177,6 +202,11 @@ class Dataset:
         """Frames of every clip."""
         return [clip.samples // self._config.audio.hop_samples for clip, _ in self._clips]
 
+    @property
+    def phone_counts(self) -> list[int]:
+        """Symbols of every clip, as the text encoder sees them."""
+        return [len(ids.phone_ids) for _, ids in self._clips]
+
     def fetch(self, index: int) -> Example:
         """A clip by its index, from memory if it is there."""
         kept = self._kept.get(index)
@@ -218,6 +248,7 @@ class Dataset:
         samples = torch.from_numpy(loaded[:, 0])
         spectrogram = audio.linear_spectrogram(samples.unsqueeze(0), wanted)[0]  # [bins, F]
         return Example(
+            clip=clip.sha256,
             ids=ids,
             speaker_id=self._speakers[clip.speaker],
             samples=samples[: spectrogram.shape[1] * wanted.hop_samples].clone(),
@@ -227,8 +258,8 @@ class Dataset:
         )
 
 
-def collate(examples: Sequence[Example], hop_samples: int) -> Batch:
-    """Examples padded to the longest of each kind."""
+def collate(examples: Sequence[Example], hop_samples: int, part: Part | None = None) -> Batch:
+    """Examples padded to the longest of each kind; without a part they are the whole batch."""
     phone_counts = [len(example.ids.phone_ids) for example in examples]
     frame_counts = [example.spectrogram.shape[1] for example in examples]
     longest_text, longest_frames = max(phone_counts), max(frame_counts)
@@ -246,7 +277,16 @@ def collate(examples: Sequence[Example], hop_samples: int) -> Batch:
         frame_counts=torch.tensor(frame_counts),
     )
     samples = _padded([example.samples for example in examples], longest_frames * hop_samples)
-    return Batch(text=text, recordings=recordings, samples=samples.unsqueeze(1))
+    everything = Part(
+        positions=tuple(range(len(examples))), items=len(examples), frames=sum(frame_counts), phones=sum(phone_counts)
+    )
+    return Batch(
+        clips=tuple(example.clip for example in examples),
+        part=part or everything,
+        text=text,
+        recordings=recordings,
+        samples=samples.unsqueeze(1),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,10 +298,19 @@ class Loaded:
 
 
 class Loader:
-    """Batches from a position on, without end, loaded ahead on a thread. Close it when done."""
+    """A rank's part of the batches from a position on, without end, loaded ahead on a thread. Close it when done."""
 
-    def __init__(self, dataset: Dataset, batch_frames: int, seed: int, start: Position, hop_samples: int) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_frames: int,
+        seed: int,
+        start: Position,
+        hop_samples: int,
+        ranks: Ranks = ALONE,
+    ) -> None:
         self._dataset, self._batch_frames, self._seed, self._hop_samples = dataset, batch_frames, seed, hop_samples
+        self._ranks = ranks
         self._ready: queue.Queue[Loaded | BaseException] = queue.Queue(maxsize=BATCHES_AHEAD)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(start,), name="loader", daemon=True)
@@ -301,11 +350,22 @@ class Loader:
         while True:
             batches = plan(self._dataset.frame_counts, self._batch_frames, self._seed, epoch)
             for index in range(first, len(batches)):
-                examples = [self._dataset.fetch(clip) for clip in batches[index]]
                 last = index + 1 == len(batches)
                 after = Position(epoch=epoch + 1) if last else Position(epoch=epoch, batch=index + 1)
-                yield Loaded(batch=collate(examples, self._hop_samples), after=after)
+                yield Loaded(batch=self._batch(batches[index]), after=after)
             epoch, first = epoch + 1, 0
+
+    def _batch(self, clips: Sequence[int]) -> Batch:
+        frame_counts, phone_counts = self._dataset.frame_counts, self._dataset.phone_counts
+        positions = divide([frame_counts[clip] for clip in clips], self._ranks.size)[self._ranks.rank]
+        part = Part(
+            positions=positions,
+            items=len(clips),
+            frames=sum(frame_counts[clip] for clip in clips),
+            phones=sum(phone_counts[clip] for clip in clips),
+        )
+        own = [clips[place] for place in positions] or [min(clips, key=lambda clip: frame_counts[clip])]
+        return collate([self._dataset.fetch(clip) for clip in own], self._hop_samples, part)
 
 
 def _ids(clip: manifests.Clip) -> Ids:
