@@ -1,6 +1,8 @@
 """The trainer's front door: read the order, prepare the corpus, train, publish. The same in a pod and on a laptop.
 
-    python -m kelong_trainer --order FILE
+    python -m kelong_trainer [train] --order FILE
+
+The verbs import, export and mirror bring models into the store and out of it, each with a --help of its own.
 
 Exit codes: 0 the last step is saved and nothing is left to do; 75 stopped on SIGTERM, everything saved; 64 the order or
 the environment is wrong; 65 the data is unusable or training diverged; anything else is a fault that trying again may
@@ -33,13 +35,19 @@ if TYPE_CHECKING:  # at run time it is imported by who computes: only then must 
     import torch
 
 PROGRAM = "kelong-trainer"
+MODEL_VERBS = ("import", "export", "mirror")
 log = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the trainer; returns the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and given[0] in MODEL_VERBS:
+        from kelong_trainer import interchange_doors  # with torch, which the trainer's own door must not wait for
+
+        return interchange_doors.main(given[0], given[1:])
     _on_stop(_leave)
-    order_file = _arguments(arguments).order
+    order_file = _arguments(given[1:] if given[:1] == ["train"] else given).order
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("faster_whisper").setLevel(logging.WARNING)  # the stage says how far it is
     try:

@@ -1,0 +1,304 @@
+"""The trainer's doors for models that come and go: import, export, mirror. `__main__` opens them by their verb.
+
+They work on the store that the environment names and need no cluster. Exit codes as the trainer's: 64 for a wrong
+environment, 65 for files that cannot be used, 1 for a store that failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import logging
+import os
+import pathlib
+import tempfile
+import typing
+from collections.abc import Callable, Iterator, Sequence
+
+from kelong_contract import environment, farewell, layout, manifests, names, orders
+from kelong_contract import store as stores
+from kelong_speech import config as voice_config
+from kelong_speech import sources
+from torch.nn import functional
+
+from kelong_trainer import (
+    checkpoints,
+    interchange,
+    interchange_files,
+    interchange_folder,
+    interchange_places,
+    mirror,
+    state,
+    telemetry,
+)
+from kelong_trainer.context import Refused
+from kelong_trainer.interchange_files import Unusable
+
+PROGRAM = "kelong-trainer"
+_STORE = (
+    "The store is named by the environment: KELONG_STORE_URL (s3://BUCKET or file:///FOLDER) and, for S3, "
+    "KELONG_STORE_ENDPOINT, KELONG_STORE_ACCESS_KEY and KELONG_STORE_SECRET_KEY."
+)
+
+
+def main(verb: str, arguments: Sequence[str]) -> int:
+    """Carry out one verb of `VERBS`; returns the exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    describe, carry_out = VERBS[verb]
+    parser = argparse.ArgumentParser(prog=f"python -m kelong_trainer {verb}", epilog=_STORE)
+    describe(parser)
+    given = parser.parse_args(arguments)
+    try:
+        carry_out(given, environment.read(os.environ).open_store())
+    except environment.BadEnvironment as error:
+        farewell.say(PROGRAM, str(error))
+        return names.EXIT_BAD_ORDER
+    except (Unusable, sources.ModelSourceUnavailable, voice_config.ConfigError, Refused) as error:
+        farewell.say(PROGRAM, f"{verb}: {error}")
+        return names.EXIT_BAD_DATA
+    except stores.StoreError as error:
+        farewell.say(PROGRAM, f"{verb}: the store failed: {error}")
+        return 1
+    return names.EXIT_DONE
+
+
+def _describe_import(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Read the files that Bert-VITS2 (Extra, ZH-Clap, Extra-Fix) saved, G_<step>.pth with D_, WD_ and DUR_ where "
+        "they are, and store them as ours: as a base model that voices begin with, or as a step of a VoiceModel that "
+        "can be promoted and trained on. Only tensors and numbers are read from them; nothing in them is run."
+    )
+    parser.add_argument("folder", type=pathlib.Path, metavar="FOLDER", help="where the files are")
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument(
+        "--to",
+        metavar="store:PREFIX",
+        help="become a base model under models/PREFIX, for spec.training.init.pretrained.source: store:PREFIX "
+        "(PREFIX = NAMESPACE/… for a namespace's own)",
+    )
+    target.add_argument(
+        "--voice",
+        type=_voice,
+        metavar="NAMESPACE/NAME/UID",
+        help="become a step of this VoiceModel, which must have none yet (create it with suspend: true)",
+    )
+    parser.add_argument("--step", type=int, metavar="N", help="the step to take (default: the newest in the folder)")
+    parser.add_argument(
+        "--config",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="the original's config.json, for the names of its speakers (default: in FOLDER or one above)",
+    )
+    parser.add_argument("--weights-only", action="store_true", help="leave the optimisers' state out")
+    parser.add_argument(
+        "--fresh",
+        action="append",
+        default=[],
+        choices=[part for part in typing.get_args(orders.Fresh) if part != "Speakers"],
+        help="what may begin untrained when this VoiceModel is trained on, because the files lack it (repeatable)",
+    )
+    parser.add_argument(
+        "--speaker",
+        action="append",
+        default=[],
+        type=_speaker,
+        metavar="NAME=ROW",
+        help="a speaker and the row of the speaker table that is theirs (repeatable; default: as config.json says)",
+    )
+    parser.add_argument(
+        "--style",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="the usual style of the speakers: a tensor as the original saved it beside a clip, .emo.pt",
+    )
+
+
+def _import(given: argparse.Namespace, store: stores.Store) -> None:
+    imported = interchange_places.open_folder(given.folder, step=given.step, config=given.config)
+    weights = _named(imported.weights, given.speaker, given.style)
+    if given.weights_only:
+        stripped = {name: dataclasses.replace(part, moments={}) for name, part in weights.networks.items()}
+        weights = dataclasses.replace(weights, networks=stripped)
+    if "PosteriorEncoder" in given.fresh:
+        weights = interchange_places.completed(weights)
+    imported = dataclasses.replace(imported, weights=weights)
+    print(f"{', '.join(imported.digests)}: {imported.sentence}", flush=True)
+    origin = manifests.Origin(
+        source=given.folder.name, step=weights.step, files=imported.digests, fresh=tuple(sorted(set(given.fresh)))
+    )
+    with tempfile.TemporaryDirectory(prefix="kelong-import-") as work:
+        folder = pathlib.Path(work)
+        with _bar("import", 6) as done:
+            if given.voice is not None:
+                interchange_places.to_voice(store, given.voice, imported, origin, folder, done=done)
+            else:
+                prefix = layout.model_source("", _prefix(given.to))
+                interchange_places.to_base_model(store, prefix, imported, origin, folder, done=done)
+    lacking = [interchange_files.file_name(name, weights.step) for name in ("D", "WD", "DUR")]
+    lacking = [name for name in lacking if name.partition("_")[0] not in weights.networks]
+    if lacking:
+        print(f"not among the files: {', '.join(lacking)}; training needs what its order does not allow to be fresh")
+    print(_next_step(given, weights.step))
+
+
+def _next_step(given: argparse.Namespace, step: int) -> str:
+    if given.voice is not None:
+        return f"step {step} of {given.voice.namespace}/{given.voice.name} exists: promote it with promotedStep: {step}"
+    return f"a voice begins with it by spec.training.init: {{from: Pretrained, pretrained: {{source: {given.to}}}}}"
+
+
+def _describe_export(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Write a step as the original's files, G_<step>.pth, D_, WD_ and DUR_ as far as the step has them, and a "
+        "config.json. Bert-VITS2 ZH-Clap (or Extra-Fix, by the voice's variant) loads those of the preset zh-clap; of "
+        "other presets only Kelong can read them."
+    )
+    parser.add_argument("step", type=int, metavar="STEP", help="the step")
+    parser.add_argument(
+        "--voice", type=_voice, metavar="NAMESPACE/NAME/UID", required=True, help="the VoiceModel it belongs to"
+    )
+    parser.add_argument(
+        "--to", metavar="FOLDER|store:PREFIX", required=True, help="a folder, or a prefix under models/ of the store"
+    )
+    parser.add_argument(
+        "--raw",
+        action="store_true",
+        help="where a running mean of the weights was kept: what training goes on from instead of what is heard",
+    )
+
+
+def _export(given: argparse.Namespace, store: stores.Store) -> None:
+    place = given.voice.place()
+    if given.step not in (known := checkpoints.steps(store, place)):
+        steps = ", ".join(map(str, known)) or "none"
+        raise Unusable(f"{given.voice.namespace}/{given.voice.name} has no step {given.step}; it has {steps}")
+    manifest = checkpoints.manifest(store, place, given.step)
+    with tempfile.TemporaryDirectory(prefix="kelong-export-") as work:
+        held = pathlib.Path(work) / "step"
+        interchange_places.fetch_step(store, manifest, held)
+        weights = interchange_folder.read(held, raw=given.raw)
+        to_store = given.to.startswith("store:")
+        folder = pathlib.Path(work) / "export" if to_store else pathlib.Path(given.to)
+        with _bar("export", len(weights.networks) + 1) as done:
+            written = interchange_places.write_original(weights, folder, done=done)
+        if to_store:
+            prefix = layout.model_source("", _prefix(given.to))
+            with _bar("upload", len(written)) as done:
+                for path in written:
+                    store.put_file(layout.base_model_file(prefix, path.name), path)
+                    done(path.name)
+    print(f"{', '.join(path.name for path in written)} in {given.to}")
+    for sentence in _missing(weights, whole=(held / state.DISCRIMINATORS).name in _names(manifest)):
+        print(sentence)
+
+
+def _missing(weights: interchange.Weights, *, whole: bool) -> list[str]:
+    """What was not written, and why, a sentence each."""
+    step, said = weights.step, []
+    if "D" not in weights.networks:
+        why = "retention has deleted its discriminators and optimisers" if whole else "it was imported without them"
+        return [f"no D_{step}.pth, WD_{step}.pth and DUR_{step}.pth: of step {step} only the generator is left, {why}"]
+    if "WD" not in weights.networks:
+        said.append(f"no WD_{step}.pth: this voice is trained without a WavLM discriminator")
+    if "DUR" not in weights.networks:
+        said.append(f"no DUR_{step}.pth: this voice is trained without a duration discriminator")
+    if weights.config.preset != "zh-clap":
+        said.append(f"the original cannot load the preset {weights.config.preset}; Kelong can")
+    return said
+
+
+def _describe_mirror(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Fetch model sources once and keep them under models/ in the store, weights as safetensors, so that pods need "
+        "no hub. pytorch_model.bin is read as plain tensors; other pickles are left out and named."
+    )
+    parser.add_argument("sources", nargs="+", metavar="SOURCE", help="hub:ORG/NAME@REV or path:/FOLDER")
+    parser.add_argument(
+        "--to",
+        metavar="store:PREFIX",
+        help="where to keep it, for a single source (default: store:ORG/NAME/REV of a hub source)",
+    )
+
+
+def _mirror(given: argparse.Namespace, store: stores.Store) -> None:
+    if given.to is not None and len(given.sources) > 1:
+        raise Unusable(
+            f"--to {given.to} is one place, and {len(given.sources)} sources are named: mirror them one by one"
+        )
+    for address in given.sources:
+        prefix = mirror.usual_prefix(address) if given.to is None else _prefix(given.to)
+        with tempfile.TemporaryDirectory(prefix="kelong-mirror-") as work, _bar(f"mirror {address}", 0) as done:
+            mirrored = mirror.mirror(address, prefix, store, pathlib.Path(work), done=done)
+        print(f"{address} is {mirrored.address}: {len(mirrored.files)} files, {mirrored.size_bytes / 1e6:.1f} MB")
+        if mirrored.left_out:
+            print(f"left out, because pickles can run programs: {', '.join(mirrored.left_out)}")
+
+
+VERBS: dict[
+    str, tuple[Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace, stores.Store], None]]
+] = {
+    "import": (_describe_import, _import),
+    "export": (_describe_export, _export),
+    "mirror": (_describe_mirror, _mirror),
+}
+
+
+def _named(
+    weights: interchange.Weights, speakers: Sequence[tuple[str, int]], style: pathlib.Path | None
+) -> interchange.Weights:
+    """The weights with the speakers and the style that the command names. Raises Unusable or config.ConfigError."""
+    config = weights.config
+    vector = None if style is None else _style(style, config.model.style_channels)
+    found = [voice_config.Speaker(name=name, id=row) for name, row in speakers] or list(config.speakers)
+    return dataclasses.replace(
+        weights,
+        config=dataclasses.replace(
+            config,
+            speakers=tuple(dataclasses.replace(one, style=one.style if vector is None else vector) for one in found),
+        ),
+    )
+
+
+def _style(path: pathlib.Path, channels: int | None) -> tuple[float, ...]:
+    vector = interchange_files.load_tensor(path).detach().float().flatten()
+    if channels is None or vector.numel() != channels:
+        raise Unusable(f"{path} holds {vector.numel()} values, the voice's style has {channels or 'none'}")
+    return tuple(functional.normalize(vector, dim=0).tolist())
+
+
+def _names(manifest: manifests.CheckpointManifest) -> list[str]:
+    return [stored.name for stored in manifest.files]
+
+
+def _prefix(address: str) -> str:
+    kind, _, prefix = address.partition(":")
+    if kind != "store" or not orders.is_source(address) or prefix.startswith("./"):
+        raise Unusable(
+            f"'{address}' is not a place in the store, expected store:PREFIX (store:NAMESPACE/… for one's own)"
+        )
+    return prefix
+
+
+def _voice(text: str) -> orders.VoiceName:
+    parts = text.split("/")
+    if len(parts) != 3 or not all(parts):
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not NAMESPACE/NAME/UID (the uid: kubectl get voicemodel NAME -o jsonpath={{.metadata.uid}})"
+        )
+    return orders.VoiceName(namespace=parts[0], name=parts[1], uid=parts[2])
+
+
+def _speaker(text: str) -> tuple[str, int]:
+    name, _, row = text.rpartition("=")
+    if not name or not (row.isascii() and row.isdigit()):
+        raise argparse.ArgumentTypeError(f"'{text}' is not NAME=ROW, such as Khazix=0")
+    return name, int(row)
+
+
+@contextlib.contextmanager
+def _bar(name: str, total: int) -> Iterator[Callable[[str], None]]:
+    """A bar on a terminal, which is told of each file that is done."""
+    bar = telemetry.Bar(name, total, " files")
+    with contextlib.closing(bar):
+        yield lambda file: bar.advance(note=file)

@@ -1,0 +1,204 @@
+"""Where imported weights go and exported ones come from: a folder, a base model in the store, a VoiceModel's place."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import threading
+from collections.abc import Callable, Sequence
+
+import torch
+from kelong_contract import codec, layout, manifests, orders, patience
+from kelong_contract import store as stores
+from kelong_speech import config as voice_config
+from kelong_speech import synthesiser
+
+from kelong_trainer import (
+    checkpoints,
+    interchange,
+    interchange_config,
+    interchange_files,
+    interchange_folder,
+    lease,
+    state,
+    telemetry,
+)
+from kelong_trainer.interchange_files import Unusable
+
+Done = Callable[[str], None]  # told of each file that is finished
+FRESH_SEED = 42  # of what an import begins untrained
+
+
+def open_folder(
+    folder: pathlib.Path, *, step: int | None = None, config: pathlib.Path | None = None, raw: bool = False
+) -> interchange.Imported:
+    """Weights in a folder of ours or of the original's. Raises Unusable.
+
+    The original's config.json is looked for beside its files and one folder above, where it leaves it.
+    """
+    if interchange_folder.is_ours(folder):
+        manifest = folder / layout.BASE_MODEL_FILE
+        if manifest.is_file():
+            interchange_folder.check(folder, _base_model(manifest))
+        weights = interchange_folder.read(folder, raw=raw)
+        files = [path for path in sorted(folder.iterdir()) if path.suffix == ".safetensors"]
+        digests = {path.name: stores.digest_file(path) for path in files}
+        return interchange.Imported(weights=weights, sentence=f"step {weights.step} of ours", digests=digests)
+    found = interchange_files.find(folder, step)
+    beside = [path for path in (folder / "config.json", folder.parent / "config.json") if path.is_file()]
+    chosen = config or (beside[0] if beside else None)
+    legacy = interchange_config.LegacyConfig() if chosen is None else interchange_config.read(chosen)
+    return interchange.from_original(found, legacy)
+
+
+def to_base_model(
+    store: stores.Store,
+    prefix: str,
+    imported: interchange.Imported,
+    origin: manifests.Origin,
+    folder: pathlib.Path,
+    *,
+    done: Done,
+) -> None:
+    """Put weights under `models/` as a base model. `folder` is for the files on their way.
+
+    Raises Unusable where something lies there already: what voices began with must stay what it was.
+    """
+    if any(True for _ in store.list(prefix)):
+        raise Unusable(f"something lies under {prefix} already; choose another prefix, or delete what is there")
+    weights = imported.weights
+    names = interchange_folder.write(weights, origin, folder)
+    files = [_put(store, layout.base_model_file(prefix, name), folder / name, done) for name in names]
+    base = manifests.BaseModel(
+        preset=weights.config.preset,
+        variant=weights.config.variant,
+        step=weights.step,
+        created_at=telemetry.now(),
+        files=tuple(files),
+        origin=origin,
+    )
+    store.put(layout.base_model_file(prefix, layout.BASE_MODEL_FILE), codec.dumps(base), "application/json")
+    done(layout.BASE_MODEL_FILE)
+
+
+def to_voice(
+    store: stores.Store,
+    voice: orders.VoiceName,
+    imported: interchange.Imported,
+    origin: manifests.Origin,
+    folder: pathlib.Path,
+    *,
+    done: Done,
+) -> None:
+    """Make weights a step of a VoiceModel that has none yet. Raises Unusable."""
+    place, weights = voice.place(), imported.weights
+    if checkpoints.steps(store, place):
+        raise Unusable(f"{voice.namespace}/{voice.name} has steps already: import into a VoiceModel of its own")
+    _check_speakable(weights)
+    taken = lease.take(patience.PatientStore(store, threading.Event()), place, "import")
+    names = interchange_folder.write(weights, origin, folder)
+    files = [
+        _put(store, layout.checkpoint_file(place, weights.step, taken.attempt, name), folder / name, done)
+        for name in names
+    ]
+    manifest = manifests.CheckpointManifest(
+        voice=voice,
+        step=weights.step,
+        attempt=taken.attempt,
+        created_at=telemetry.now(),
+        order_digest="",
+        corpus_digest="",
+        preset=weights.config.preset,
+        speakers=weights.config.speaker_ids,
+        listed=True,
+        files=tuple(files),
+        origin=origin,
+    )
+    if not taken.commit(layout.checkpoint_manifest(place, weights.step), codec.dumps(manifest)):
+        raise Unusable(f"a trainer of {voice.namespace}/{voice.name} has begun meanwhile; suspend it and import again")
+    done("manifest.json")
+
+
+def fetch_step(
+    store: stores.Store, manifest: manifests.CheckpointManifest, folder: pathlib.Path, names: Sequence[str] = ()
+) -> None:
+    """Download what the store still has of a step, all of `names` in any case, and compare digests. Raises Unusable."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for stored in manifest.files:
+        path = folder / stored.name
+        try:
+            store.get_file(stored.key, path)
+        except stores.NoSuchObject:
+            if stored.name in (*names, layout.GENERATOR_FILE, layout.CONFIG_FILE, state.STATE):
+                raise Unusable(f"step {manifest.step} has lost {stored.name} ({stored.key})") from None
+            continue
+        found = stores.digest_file(path)
+        if found != stored.sha256:
+            raise Unusable(f"{stored.key} has the digest {found}, its manifest says {stored.sha256}; restore it")
+
+
+def completed(weights: interchange.Weights, config: voice_config.VoiceConfig | None = None) -> interchange.Weights:
+    """The weights with an untrained posterior encoder where they have none."""
+    if not weights.speaks_only:
+        return weights
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(FRESH_SEED)
+        drawn = synthesiser.Synthesiser(config or weights.config).state_dict()
+    generator = weights.networks["G"]
+    tensors = {name: generator.tensors.get(name, tensor) for name, tensor in drawn.items()}
+    return dataclasses.replace(
+        weights, networks=weights.networks | {"G": dataclasses.replace(generator, tensors=tensors)}
+    )
+
+
+def write_original(weights: interchange.Weights, folder: pathlib.Path, *, done: Done) -> list[pathlib.Path]:
+    """Write the original's files of a step and their config.json; raises Unusable before it would overwrite one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    targets = {
+        network: folder / interchange_files.file_name(network, weights.step)
+        for network in interchange_files.NETWORKS
+        if network in weights.networks
+    }
+    config = folder / "config.json"
+    for path in (*targets.values(), config):
+        if path.exists():
+            raise Unusable(f"{path} exists already; name another folder")
+    files = interchange.to_original(weights)
+    for network, path in targets.items():
+        interchange_files.write(path, files[network])
+        done(path.name)
+    document = interchange_config.document(
+        weights.config, files["G"].learning_rate, wavlm="WD" in targets, durations="DUR" in targets
+    )
+    config.write_bytes(document)
+    done(config.name)
+    return [*targets.values(), config]
+
+
+def _check_speakable(weights: interchange.Weights) -> None:
+    channels = weights.config.model.style_channels
+    mute = [speaker.name for speaker in weights.config.speakers if speaker.style is None]
+    if channels is not None and mute:
+        raise Unusable(
+            f"{', '.join(mute)} has no usual style, without which this voice cannot speak; add --style FILE, such as "
+            "the .emo.pt that the original made beside one of the clips"
+        )
+    if weights.speaks_only:
+        raise Unusable(
+            "G has no posterior encoder (enc_q.*), as a _release file has none: it can speak and not train; add "
+            "--fresh PosteriorEncoder to begin that part untrained"
+        )
+
+
+def _put(store: stores.Store, key: str, path: pathlib.Path, done: Done) -> manifests.StoredFile:
+    digest = stores.digest_file(path)
+    store.put_file(key, path)
+    done(path.name)
+    return manifests.StoredFile(name=path.name, key=key, sha256=digest, size_bytes=path.stat().st_size)
+
+
+def _base_model(path: pathlib.Path) -> manifests.BaseModel:
+    try:
+        return codec.loads(manifests.BaseModel, path.read_bytes(), str(path))
+    except codec.Malformed as error:
+        raise Unusable(f"{error}; import the model again") from None
