@@ -207,8 +207,8 @@ class Trainer:
         self.cluster = cluster
         self.kept = kept
 
-    def order(self, attempt: int = 1) -> orders.TrainingOrder:
-        found = self.cluster.get("configmap", f"khazix-train-{attempt}-order")
+    def order(self, attempt: int = 1, voice: str = "khazix") -> orders.TrainingOrder:
+        found = self.cluster.get("configmap", f"{voice}-train-{attempt}-order")
         return codec.loads(orders.TrainingOrder, found["data"][names.ORDER_FILE].encode(), "order")
 
     def says(self, step: int, **fields: Any) -> None:
@@ -245,6 +245,19 @@ class Trainer:
             files=(file,),
         )
         self.kept.put(layout.checkpoint_manifest(place, step), codec.dumps(manifest))
+
+    def judges(self, step: int, manifest_sha256: str = "", **figures: float) -> None:
+        """Writes the audition report of a step, by default of the step as it is now."""
+        place = self.order().voice.place()
+        data = self.kept.get(layout.checkpoint_manifest(place, step))
+        report = manifests.AuditionReport(
+            step=step,
+            attempt=1,
+            manifest_sha256=manifest_sha256 or store.digest_bytes(data),
+            auditions=(),
+            figures=manifests.Figures(**figures),
+        )
+        self.kept.put(layout.audition_report(place, step), codec.dumps(report))
 
 
 @pytest.fixture
