@@ -1,0 +1,135 @@
+"""What each character of a phrase is read as, before sandhi: dictionaries, surnames and a polyphone model weighed up.
+
+Who decides, in this order:
+
+1. a word whose reading two dictionaries share, or that is corrected in `dictionaries`: they do;
+2. any other word in a dictionary: the model among its readings, or outside them when it is sure;
+3. everything else: the model, then the usual reading of the character.
+
+Particles are left to the grammar in `sandhi`, and 一 and 不 to sandhi itself. What each step gains on the benchmark
+CPP is in docs/benchmarks/front_end.md.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from kelong_speech.text import dictionaries, lexicon, pinyin, segment
+
+# The share of its belief above which a model may contradict a dictionary that stands alone.
+SURE: Final = 0.9
+# Read by rule, whatever a model says: sandhi and erhua make their own of the first three; the rest is settled.
+_RULED: Final = frozenset("一不儿谁嗯呣们子啊")
+# As the first character of a name, and of nothing else (现代汉语词典: 姓).
+_SURNAMES: Final = {
+    "任": "ren2", "单": "shan4", "解": "xie4", "仇": "qiu2", "朴": "piao2", "查": "zha1", "盖": "ge3", "曾": "zeng1",
+    "葛": "ge3", "华": "hua4", "区": "ou1", "乐": "yue4", "纪": "ji3", "翟": "zhai2", "缪": "miao4", "燕": "yan1",
+    "应": "ying1", "宁": "ning4", "员": "yun4", "折": "she2", "种": "chong2", "冼": "xian3", "覃": "qin2", "牟": "mou2",
+    "车": "che1", "过": "guo1", "句": "gou1", "相": "xiang4", "召": "shao4", "祭": "zhai4", "尉": "wei4", "乜": "nie4",
+    "逄": "pang2", "柏": "bai3", "贾": "jia3", "长孙": "zhang3 sun1", "尉迟": "yu4 chi2", "万俟": "mo4 qi2",
+    "令狐": "ling2 hu2", "澹台": "tan2 tai2",
+}  # fmt: skip
+_FULL_ER: Final = pinyin.Syllable("er", 2)
+_COLOUR: Final = pinyin.Syllable("er", 5)
+_LONGEST_BEFORE_ER: Final = 4  # characters of a word that ends in 儿
+_MOST_PARTS: Final = 4  # words of the segmenter that may be one in a dictionary
+
+
+class PhraseReader:
+    """Reads the words of one phrase; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._dictionaries = dictionaries.Dictionaries()
+        self._full_er = lexicon.words()["full_er"]
+        self._surnames = {name: [pinyin.syllable(said) for said in _SURNAMES[name].split()] for name in _SURNAMES}
+
+    def knows(self, word: str) -> bool:
+        """Whether a dictionary lists the word as a whole, its neutral tones included."""
+        return self._dictionaries.knows(word)
+
+    def read(self, words: Sequence[segment.Word], choices: Sequence[pinyin.Choice | None]) -> list[pinyin.Syllable]:
+        """One syllable for each character of the phrase; `choices` are a polyphone model's, one for each character.
+
+        A character nobody can read spells itself with tone 0; 儿 that colours the syllable before it is er5.
+        """
+        text = "".join(word.text for word in words)
+        said: list[pinyin.Syllable] = []
+        for word in self._joined(words):
+            start = len(said)
+            said += self._word(word, choices[start : start + len(word.text)])
+            if "儿" in word.text:
+                self._settle_er(text, said, start)
+        return said
+
+    def _joined(self, words: Sequence[segment.Word]) -> Iterator[segment.Word]:
+        """The words, and words of a dictionary that the segmenter has cut: 好|学."""
+        place = 0
+        while place < len(words):
+            joined = words[place]
+            for stop in range(min(len(words), place + _MOST_PARTS), place + 1, -1):
+                text = "".join(word.text for word in words[place:stop])
+                if len(text) <= self._dictionaries.LONGEST and self._dictionaries.knows(text):
+                    joined = segment.Word(text, "")
+                    place = stop - 1
+                    break
+            yield joined
+            place += 1
+
+    def _word(self, word: segment.Word, choices: Sequence[pinyin.Choice | None]) -> list[pinyin.Syllable]:
+        places = self._dictionaries.places(word.text) if len(word.text) > 1 else ()
+        if places:
+            return _listed(word.text, places, choices)
+        said: list[pinyin.Syllable] = []
+        while len(said) < len(word.text):
+            start = len(said)
+            inner = self._dictionaries.longest(word.text, start) if len(word.text) > 2 else ""
+            if inner:
+                places = self._dictionaries.places(inner)
+                said += _listed(inner, places, choices[start : start + len(inner)])
+            else:
+                said.append(self._alone(word.text[start], choices[start]))
+        if word.tag == "nr":
+            for length in (2, 1):
+                surname = self._surnames.get(word.text[:length])
+                if surname and length < len(word.text) <= length + 2:
+                    return [*surname, *said[length:]]
+        return said
+
+    def _alone(self, char: str, choice: pinyin.Choice | None) -> pinyin.Syllable:
+        return choice.reading if choice and char not in _RULED else self._dictionaries.character(char)
+
+    def _settle_er(self, text: str, said: list[pinyin.Syllable], start: int) -> None:
+        """儿 only colours the syllable before it, which is written er5 here, unless a word says otherwise: 女儿."""
+        if self._dictionaries.is_sure_of(text[start : len(said)]):
+            return
+        for place in range(start, len(said)):
+            if text[place] == "儿":
+                begins_word = place == start and len(said) > start + 1
+                said[place] = _FULL_ER if not place or begins_word else self._er(text, place)
+
+    def _er(self, text: str, place: int) -> pinyin.Syllable:
+        for begin in range(max(place - _LONGEST_BEFORE_ER, 0), place):
+            word = text[begin : place + 1]
+            if word in self._full_er:
+                return _FULL_ER
+            if self._dictionaries.is_sure_of(word):
+                return _listed(word, self._dictionaries.places(word), [None] * len(word))[-1]
+        return _COLOUR
+
+
+def _listed(
+    word: str, places: Sequence[dictionaries.Place], choices: Sequence[pinyin.Choice | None]
+) -> list[pinyin.Syllable]:
+    return list(map(_weigh, word, places, choices))
+
+
+def _weigh(char: str, place: dictionaries.Place, choice: pinyin.Choice | None) -> pinyin.Syllable:
+    first = place.readings[0]
+    if char == "儿" and _COLOUR in place.readings:
+        return _COLOUR
+    if choice is None or char in _RULED:
+        return first
+    if first.tone == 5 and first.spelling == choice.reading.spelling:
+        return first  # models know neutral tones of particles, dictionaries those of words
+    if choice.reading in place.readings:
+        return choice.reading
+    return first if place.firm or choice.share <= SURE else choice.reading
