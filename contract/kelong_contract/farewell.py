@@ -14,11 +14,15 @@ from kelong_contract import conditions, names
 MOST_BYTES = 4096  # what the kubelet keeps of a termination message
 
 
-def say(program: str, sentence: str, reason: str | None = None) -> None:
-    """Write why the program stops. Outside a pod there is no termination log, and standard error is enough."""
+def say(program: str, sentence: str, reason: str | None = None, *, among_others: bool = False) -> None:
+    """Write why the program stops. Outside a pod there is no termination log, and standard error is enough.
+
+    `among_others` is for one of several processes of a container: the first one's sentence stays in the log, since the
+    others stop because that one did.
+    """
     log = pathlib.Path(names.TERMINATION_LOG)
     print(f"{program}: {sentence}", file=sys.stderr, flush=True)
-    if not log.exists():
+    if not log.exists() or (among_others and log.stat().st_size > 0):
         return
     try:
         log.write_bytes((f"{reason}: {sentence}" if reason is not None else sentence).encode()[:MOST_BYTES])

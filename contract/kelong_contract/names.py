@@ -56,6 +56,7 @@ ENV_SERVER_PORT = "KELONG_SERVER_PORT"
 # ENV_WORKER_INDEX (0 where it is missing), which Kubernetes sets in every pod of an Indexed Job.
 ENV_RENDEZVOUS = "KELONG_RENDEZVOUS"
 ENV_WORKER_INDEX = "JOB_COMPLETION_INDEX"
+ENV_RANK = "KELONG_RANK"  # set by the trainer's first process for the ranks that it starts
 
 # Keys inside the store's Secret (chart value store.secretName).
 SECRET_ACCESS_KEY = "accessKey"

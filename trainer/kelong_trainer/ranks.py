@@ -87,15 +87,26 @@ class Ranks:
         if self.group is None:
             return rows.detach()
         whole = rows.new_zeros(part.items, *rows.shape[1:])
+        given = rows.new_zeros(part.items, dtype=torch.int64)
         if part.positions:
             whole[list(part.positions)] = rows.detach()
-        return self.sum(whole)
+            given[list(part.positions)] = 1
+        return self.sum(whole)[self.sum(given) > 0]  # all of them, unless the batch is computed in pieces
 
     def any(self, flag: bool) -> bool:
         """Whether it is true on any rank. Also where all wait for the last of them."""
         if self.group is None:
             return flag
         return bool(self.sum(torch.tensor(float(flag), device=_device(self.group))) > 0)
+
+    def most(self, count: int) -> int:
+        """The largest of all ranks' numbers."""
+        if self.group is None:
+            return count
+        largest = torch.tensor(count, device=_device(self.group))
+        with _peers():
+            dist.all_reduce(largest, dist.ReduceOp.MAX, group=self.group)
+        return int(largest)
 
     def reduce_gradients(self, network: nn.Module) -> None:
         """Replace the gradients by their sums over all ranks."""
@@ -146,7 +157,7 @@ def _peers() -> Iterator[None]:
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        raise PeersLost(f"another rank is gone ({str(error).splitlines()[0]})") from error
+        raise PeersLost(f"another rank is gone ({str(error).splitlines()[0].partition('. ')[0]})") from error
 
 
 def _device(group: dist.ProcessGroup) -> torch.device:
