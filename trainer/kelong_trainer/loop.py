@@ -19,7 +19,18 @@ import torch
 from kelong_contract import codec, conditions, layout, manifests, orders
 from kelong_speech import config as voice_config
 
-from kelong_trainer import auditions, checkpoints, clip_features, dataset, loss_log, publish, state, step, telemetry
+from kelong_trainer import (
+    auditions,
+    checkpoints,
+    clip_features,
+    dataset,
+    initial,
+    loss_log,
+    publish,
+    state,
+    step,
+    telemetry,
+)
 from kelong_trainer.context import BadData, BadOrder, RunContext
 from kelong_trainer.lease import Lease
 
@@ -64,17 +75,28 @@ def _threads(context: RunContext) -> int:
 class _Training:
     """A state, and what of its beginning stays true for the voice's whole life.
 
-    The sampler's position counts batches, so it means nothing with batches of another size.
+    The sampler's position counts batches, so it means nothing with batches of another size. `origin` is what the
+    weights began with, `begins` whether no step of this training has been saved yet.
     """
 
-    def __init__(self, at: state.TrainingState, started_at: str, batch_frames: int) -> None:
+    def __init__(
+        self,
+        at: state.TrainingState,
+        started_at: str,
+        batch_frames: int,
+        origin: manifests.Origin | None,
+        *,
+        begins: bool,
+    ) -> None:
         self.state, self.started_at, self.batch_frames = at, started_at, batch_frames
+        self.origin, self.begins = origin, begins
 
 
 def _begin(context: RunContext, corpus: manifests.Corpus) -> _Training:
     started_at = context.telemetry.progress.started_at or telemetry.now()
-    at = state.fresh(_config(context, corpus), context.order.training, context.device)
-    return _Training(at, started_at, _batch_frames(context.order))
+    beginning = initial.find(context)
+    at = state.fresh(beginning.adapt(_config(context, corpus)), context.order.training, context.device)
+    return _Training(at, started_at, _batch_frames(context.order), beginning.fill(at), begins=True)
 
 
 def _batch_frames(order: orders.TrainingOrder) -> int:
@@ -82,11 +104,13 @@ def _batch_frames(order: orders.TrainingOrder) -> int:
 
 
 def _resume(context: RunContext, corpus: manifests.Corpus) -> _Training | None:
-    """The newest checkpoint, if there is one: a damaged one is an error, never a quiet new beginning."""
+    """The newest checkpoint that training left: a damaged one is an error, never a quiet new beginning."""
     existing = checkpoints.steps(context.store, context.place)
     if not existing:
         return None
     newest = checkpoints.manifest(context.store, context.place, existing[-1])
+    if initial.is_imported(newest):
+        return None
     if newest.corpus_digest != codec.digest(corpus):
         raise BadData(
             conditions.DATASET_INVALID,
@@ -105,7 +129,7 @@ def _resume(context: RunContext, corpus: manifests.Corpus) -> _Training | None:
         ) from error
     shutil.rmtree(folder)
     log.info("training resumes after step %d", facts.step)
-    training = _Training(at, facts.started_at, facts.batch_frames)
+    training = _Training(at, facts.started_at, facts.batch_frames, facts.origin, begins=False)
     _compare(facts, _facts(context, training))
     ordered = context.order.training.batch_frames
     if ordered not in (None, facts.batch_frames):
@@ -134,11 +158,13 @@ def _facts(context: RunContext, training: _Training) -> state.Facts:
         batch_frames=training.batch_frames,
         seed=order.seed,
         learning_rate=state.learning_rate(order.learning_rate, position.epoch),
+        ordered_learning_rate=order.learning_rate,
         started_at=training.started_at,
         threads=_threads(context),
         device=context.telemetry.progress.device,
         cpu=state.processor(),
         torch_version=torch.__version__,
+        origin=training.origin,
     )
 
 
@@ -170,7 +196,7 @@ def _run(
     if at.step >= last:
         log.info("step %d of %d is saved: nothing is left to train", at.step, last)
         return
-    if at.step == 0:
+    if training.begins:
         context.store.put(layout.corpus(context.place), codec.dumps(corpus), "application/json")
     saved = at.step
     with (
