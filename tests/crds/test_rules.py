@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import yaml
 
 Document = dict[str, Any]
 Offer = Callable[[Document], str]
 Change = Callable[[Document, str, Any], Document]
 Keep = Callable[[Document], Any]
 
+ROOT = pathlib.Path(__file__).parents[2]
 S3 = "spec.dataset.source.s3"
 INIT = "spec.training.init"
 CHECKPOINT = {
@@ -162,8 +165,9 @@ ALWAYS_FREE = [
 ]
 
 
-def test_the_example_is_accepted(offer: Offer, voice_model: Document) -> None:
-    assert offer(voice_model) == ""
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: str(path.name))
+def test_every_example_is_accepted(offer: Offer, example: pathlib.Path) -> None:
+    assert offer(yaml.safe_load(example.read_text())) == ""
 
 
 @pytest.mark.parametrize(("path", "value"), ACCEPTED)
