@@ -73,19 +73,25 @@ class ModelConfig:
     style_heads: int = 32
     style_code_channels: int = 32
     style_codes: int = 64
-    flow_encoder: Literal["transformer", "wavenet"] = "transformer"
+    frame_prior_layers: int = 0  # 0: the prior is constant over a phoneme, and no log-mel is predicted
+    flow_encoder: Literal["transformer", "wavenet", "convnext"] = "transformer"
     flow_couplings: int = 4
     flow_layers: int = 6
     flow_kernel: int = 5
+    posterior_encoder: Literal["wavenet", "convnext"] = "wavenet"
     posterior_layers: int = 16
     posterior_kernel: int = 5
     duration_channels: int = 256
     duration_kernel: int = 3
     duration_dropout: float = 0.5
+    duration_rounding: Literal["up", "nearest"] = "up"
+    stochastic_durations: Literal["splines", "lognormal"] = "splines"
     stochastic_duration_flows: int = 4
     stochastic_duration_layers: int = 3
     segment_frames: int = 32
+    decoder: Literal["hifigan", "vocos"] = "hifigan"
     decoder_channels: int = 512
+    decoder_layers: int = 8  # of vocos; hifigan has a stage for each of the upsample rates
     upsample_rates: tuple[int, ...] = (8, 8, 2, 2, 2)
     upsample_kernels: tuple[int, ...] = (16, 16, 8, 2, 2)
     resblock_kernels: tuple[int, ...] = (3, 7, 11)
@@ -145,8 +151,10 @@ class VoiceConfig:
         return codec.dumps(self)
 
 
-# What each preset changes. `tiny` keeps the demo's training steps short on two CPU cores: its flow has no attention
-# over frames, whose cost grows with the square of a clip's length, and its decoder has three narrow stages.
+# What each preset changes. `small` is for CPUs: all of it works at the frame rate, in blocks that are mostly matrix
+# products, and its prior tells frames apart, so that text is learnt from soon. `tiny` keeps the demo's training steps
+# short on two CPU cores: its flow has no attention over frames, whose cost grows with the square of a clip's length,
+# and its decoder has three narrow stages.
 _SIZES: dict[str, dict[str, Any]] = {
     "zh-clap": {},
     "tiny": {
@@ -171,6 +179,31 @@ _SIZES: dict[str, dict[str, Any]] = {
         "resblock_kernels": (3, 7),
         "resblock_dilations": (1, 3),
     },
+    "small": {
+        "latent_channels": 96,
+        "filter_channels": 512,
+        "speaker_channels": 64,
+        "text_layers": 4,
+        "text_feature_bottleneck": 192,
+        "style_hidden_channels": 192,
+        "style_heads": 8,
+        "frame_prior_layers": 4,
+        "flow_encoder": "convnext",
+        "flow_couplings": 2,
+        "flow_layers": 3,
+        "posterior_encoder": "convnext",
+        "posterior_layers": 4,
+        "duration_rounding": "nearest",
+        "stochastic_durations": "lognormal",
+        "segment_frames": 80,
+        "decoder": "vocos",
+        "decoder_channels": 256,
+        "decoder_layers": 6,
+    },
+}
+# Speech needs little above 12 kHz, and 75 frames a second are half the work of 86 at twice the bins.
+_SOUNDS: dict[str, AudioConfig] = {
+    "small": AudioConfig(sample_rate_hz=24000, n_fft=1280, hop_samples=320, win_samples=1280, mel_bands=80),
 }
 PRESETS = tuple(_SIZES)
 
@@ -196,13 +229,14 @@ def preset(
         raise ConfigError(
             f"preset zh-clap needs a text encoder of {wanted[0]} values and a style encoder of {wanted[1]}, the "
             f"sources give {text_feature_channels or 'none'} and {style_channels or 'none'}: "
-            "name matching sources, or choose the preset tiny"
+            "name matching sources, or choose the preset small or tiny"
         )
     rows = reference.speakers if name == "zh-clap" else max(speaker.id for speaker in speakers) + 1
     return VoiceConfig(
         preset=name,
         speakers=speakers,
         front_end=front_end or FrontEndConfig(),
+        audio=_SOUNDS.get(name, AudioConfig()),
         model=ModelConfig(
             speakers=rows,
             text_feature_channels=text_feature_channels,
@@ -230,6 +264,19 @@ def from_json(data: bytes) -> VoiceConfig:
 
 def _faults(config: VoiceConfig) -> list[str]:
     """Every reason why no generator can be built from this."""
+    audio, model = config.audio, config.model
+    found: list[str] = []
+    found += _hifigan_faults(config) if model.decoder == "hifigan" else _vocos_faults(audio)
+    if model.hidden_channels % model.heads:
+        found.append(f"hidden_channels {model.hidden_channels} is not a multiple of heads {model.heads}")
+    if model.latent_channels % 2:
+        found.append(f"latent_channels {model.latent_channels} must be even: each coupling moves one half")
+    if config.front_end.version != FRONT_END_VERSION:
+        found.append(f"front end version {config.front_end.version} is not this program's, {FRONT_END_VERSION}")
+    return found + _speaker_faults(config)
+
+
+def _hifigan_faults(config: VoiceConfig) -> list[str]:
     audio, model, found = config.audio, config.model, []
     product = math.prod(model.upsample_rates)
     if product != audio.hop_samples:
@@ -242,15 +289,16 @@ def _faults(config: VoiceConfig) -> list[str]:
             found.append(f"upsample kernel {kernel} must exceed its rate {rate} by an even number")
     if model.decoder_channels % 2 ** len(model.upsample_rates):
         found.append(f"decoder_channels {model.decoder_channels} cannot be halved {len(model.upsample_rates)} times")
-    if model.hidden_channels % model.heads:
-        found.append(f"hidden_channels {model.hidden_channels} is not a multiple of heads {model.heads}")
-    if model.latent_channels % 2:
-        found.append(f"latent_channels {model.latent_channels} must be even: each coupling moves one half")
-    if model.flow_encoder not in ("transformer", "wavenet"):
-        found.append(f"flow_encoder {model.flow_encoder!r} must be transformer or wavenet")
-    if config.front_end.version != FRONT_END_VERSION:
-        found.append(f"front end version {config.front_end.version} is not this program's, {FRONT_END_VERSION}")
-    return found + _speaker_faults(config)
+    return found
+
+
+def _vocos_faults(audio: AudioConfig) -> list[str]:
+    if audio.n_fft % (2 * audio.hop_samples) or audio.win_samples != audio.n_fft:
+        return [
+            f"vocos needs windows of n_fft samples that are an even number of hops, not {audio.win_samples} of "
+            f"{audio.n_fft} every {audio.hop_samples}"
+        ]
+    return []
 
 
 def _speaker_faults(config: VoiceConfig) -> list[str]:

@@ -1,7 +1,7 @@
 """The invertible flow between the posterior's latent and the text's prior: additive couplings and channel flips.
 
 `transformer` couplings are those of ZH-Clap (VITS2); `wavenet` couplings are those of VITS, whose cost grows with a
-clip's length and not with its square.
+clip's length and not with its square; `convnext` couplings are those blocks of the preset `small`.
 
 B batch, C latent channels, F frames, G speaker channels.
 """
@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from kelong_speech import encoders, layers
+from kelong_speech import encoders, frames, layers
 from kelong_speech.config import ModelConfig
 
 
@@ -46,6 +46,22 @@ class Coupling(nn.Module):
         return torch.cat([kept, moved], dim=1)
 
 
+class FrameCoupling(nn.Module):
+    """A coupling whose amount comes from blocks at the frame rate; it starts as the identity."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        half, hidden = config.latent_channels // 2, config.hidden_channels
+        self.enc = frames.Stack(half, half, hidden, config.flow_layers, config.speaker_channels, still=True)
+
+    def forward(self, x: Tensor, mask: Tensor, speaker: Tensor, *, reverse: bool) -> Tensor:
+        """[B, C, F] to [B, C, F], there or back."""
+        kept, moved = x.chunk(2, dim=1)
+        shift = self.enc(kept, mask, speaker)
+        moved = moved - shift if reverse else moved + shift
+        return torch.cat([kept, moved], dim=1) * mask
+
+
 class Flip(nn.Module):
     """Reverses the order of the channels, so that the next coupling moves the other half."""
 
@@ -59,9 +75,10 @@ class Flow(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        coupling = FrameCoupling if config.flow_encoder == "convnext" else Coupling
         steps: list[nn.Module] = []
         for _ in range(config.flow_couplings):
-            steps += [Coupling(config), Flip()]
+            steps += [coupling(config), Flip()]
         self.flows = nn.ModuleList(steps)
 
     def forward(self, x: Tensor, mask: Tensor, speaker: Tensor, *, reverse: bool = False) -> Tensor:

@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from kelong_speech import alignment, decoder, durations, encoders, flow
+from kelong_speech import alignment, decoder, durations, encoders, flow, frames, vocos
 from kelong_speech.config import VoiceConfig
 from kelong_speech.draws import Draws
 from kelong_speech.encoders import Posterior, Prior, TextBatch
@@ -60,6 +60,17 @@ class Recordings:
 
     spectrogram: Tensor  # [B, bins, F]
     frame_counts: Tensor  # [B] int64
+    durations_frames: Tensor | None = None  # [B, T] int64: where they are known, nothing is searched for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lessons:
+    """What a model with a prior for frames is taught besides: what the text alone says, and what it should say."""
+
+    waveform: Tensor  # [B, 1, M x hop]: the segments, spoken from the prior as `infer` does
+    phones: Tensor  # [B, bands, F]: the log-mel of each frame's phoneme as a whole
+    frames: Tensor  # [B, bands, F]: the log-mel of each frame
+    wanted: Tensor  # [B, bands, F]: the recording's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +89,7 @@ class Training:
     duration_error: Tensor  # [B]: the plain predictor's squared error per phoneme
     duration_nll: Tensor  # [B]: the stochastic predictor's negative log-likelihood per phoneme
     speaker: Tensor  # [B, G, 1]
+    lessons: Lessons | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,12 +110,17 @@ class Synthesiser(nn.Module):
         model = config.model
         # In the order of the files: the optimiser's moments are stored by position.
         self.enc_p = encoders.TextEncoder(model, config.variant)
-        self.dec = decoder.Decoder(model)
-        self.enc_q = encoders.PosteriorEncoder(model, config.audio.spectrogram_bins)
+        self.dec = vocos.Decoder(model, config.audio) if model.decoder == "vocos" else decoder.Decoder(model)
+        self.enc_q = (
+            frames.PosteriorEncoder(model, config.audio)
+            if model.posterior_encoder == "convnext"
+            else encoders.PosteriorEncoder(model, config.audio.spectrogram_bins)
+        )
         self.flow = flow.Flow(model)
-        self.sdp = durations.StochasticDurationPredictor(model)
+        self.sdp = durations.stochastic(model)
         self.dp = durations.DurationPredictor(model)
         self.emb_g = nn.Embedding(model.speakers, model.speaker_channels)
+        self.frame_prior = frames.FramePrior(model, config.audio.mel_bands) if model.frame_prior_layers else None
 
     def forward(
         self, text: TextBatch, recordings: Recordings, draws: Draws, *, alignment_noise: float = 0.0
@@ -115,7 +132,6 @@ class Synthesiser(nn.Module):
         or than a segment.
         """
         frame_counts, phone_counts = recordings.frame_counts.tolist(), text.phone_counts.tolist()
-        frames = recordings.spectrogram.shape[2]
         starts = self._segment_starts(frame_counts, draws).to(recordings.spectrogram.device)
         speaker = self.emb_g(text.speaker_ids).unsqueeze(2)  # [B, G, 1]
         prior = self.enc_p(text, speaker, draws)
@@ -123,7 +139,10 @@ class Synthesiser(nn.Module):
         draw = draws.normal("posterior", [(channels, count) for count in frame_counts], recordings.spectrogram)
         posterior = self.enc_q(recordings.spectrogram, recordings.frame_counts, speaker, draw)
         latent_prior = self.flow(posterior.latent, posterior.mask, speaker)
-        found = self._align(latent_prior, prior, text, recordings, draws, alignment_noise)  # [B, T]
+        found = recordings.durations_frames  # [B, T]
+        if found is None:
+            found = self._align(latent_prior, prior, text, recordings, draws, alignment_noise)
+        expected = self._expected(prior, found, posterior.mask, speaker)
 
         spoken = found.unsqueeze(1).to(prior.mean.dtype)  # [B, 1, T]
         phones = prior.mask.sum(dim=(1, 2))  # [B]
@@ -132,19 +151,26 @@ class Synthesiser(nn.Module):
         log_durations = self.dp(prior.hidden, prior.mask, speaker)
         error = ((log_durations - torch.log(spoken + 1e-6) * prior.mask) ** 2).sum(dim=(1, 2))
 
+        segments = slices(posterior.latent, starts, self.config.model.segment_frames)
+        lessons = None
+        if expected.acoustic is None:
+            waveform = self.dec(segments, speaker)
+        else:
+            waveform, lessons = self._taught(segments, starts, expected, prior, found, recordings, draws, speaker)
         return Training(
-            waveform=self.dec(slices(posterior.latent, starts, self.config.model.segment_frames), speaker),
+            waveform=waveform,
             segment_starts_frames=starts,
             posterior=posterior,
             latent_prior=latent_prior,
-            prior_mean=alignment.expand(prior.mean, found, frames),
-            prior_log_deviation=alignment.expand(prior.log_deviation, found, frames),
+            prior_mean=expected.mean,
+            prior_log_deviation=expected.log_deviation,
             prior=prior,
             durations_frames=found,
             log_durations=log_durations,
             duration_error=error / phones,
             duration_nll=nll / phones,
             speaker=speaker,
+            lessons=lessons,
         )
 
     @torch.no_grad()
@@ -166,13 +192,13 @@ class Synthesiser(nn.Module):
         length = _column([manner.length for manner in manners], prior.mean)
         exact = torch.exp(log_durations) * prior.mask * length  # [B, 1, T]
         self._check_length(exact, max_frames)
-        found = torch.ceil(exact).squeeze(1).long()  # [B, T]
+        found = self._whole(exact).squeeze(1).long()  # [B, T]
         frame_counts = found.sum(dim=1).clamp_min(1)
 
         longest = int(frame_counts.max())
         mask = encoders.length_mask(frame_counts, longest).to(prior.mean.dtype)
-        mean = alignment.expand(prior.mean, found, longest)
-        deviation = torch.exp(alignment.expand(prior.log_deviation, found, longest))
+        expected = self._expected(prior, found, mask, speaker)
+        mean, deviation = expected.mean, torch.exp(expected.log_deviation)
         draw = _draw(noises, mean.shape[1], frame_counts.tolist(), mean) * _column([m.noise for m in manners], mean)
         latent = self.flow((mean + draw * deviation) * mask, mask, speaker, reverse=True) * mask
         alone = len(manners) == 1
@@ -181,6 +207,51 @@ class Synthesiser(nn.Module):
             sample_counts=frame_counts * self.config.audio.hop_samples,
             durations_frames=found,
         )
+
+    def _expected(self, prior: Prior, found: Tensor, mask: Tensor, speaker: Tensor) -> frames.Expected:
+        """What the text says about each frame, phonemes lasting `found` frames [B, T]."""
+        if self.frame_prior is not None:
+            expected: frames.Expected = self.frame_prior(prior, found, mask, speaker)
+            return expected
+        count = mask.shape[2]
+        return frames.Expected(
+            mean=alignment.expand(prior.mean, found, count),
+            log_deviation=alignment.expand(prior.log_deviation, found, count),
+        )
+
+    def _taught(
+        self,
+        segments: Tensor,
+        starts: Tensor,
+        expected: frames.Expected,
+        prior: Prior,
+        found: Tensor,
+        recordings: Recordings,
+        draws: Draws,
+        speaker: Tensor,
+    ) -> tuple[Tensor, Lessons]:
+        """The segments spoken from the posterior, and what else a model with a prior for frames is taught by."""
+        assert self.frame_prior is not None and expected.acoustic is not None
+        counts = recordings.frame_counts.tolist()
+        mask = encoders.length_mask(recordings.frame_counts, expected.mean.shape[2]).to(expected.mean.dtype)
+        draw = draws.normal("prior", [(expected.mean.shape[1], count) for count in counts], expected.mean)
+        drawn = (expected.mean + Manner.noise * draw * torch.exp(expected.log_deviation.detach())) * mask
+        latent = self.flow(drawn, mask, speaker, reverse=True)
+        both = torch.cat([segments, slices(latent, starts, segments.shape[2])])
+        waveform, from_prior = self.dec(both, speaker.repeat(2, 1, 1)).chunk(2)
+        lessons = Lessons(
+            waveform=from_prior,
+            phones=alignment.expand(self.frame_prior.of_phones(prior), found, mask.shape[2]),
+            frames=expected.acoustic,
+            wanted=frames.acoustic(recordings.spectrogram, self.config.audio) * mask,
+        )
+        return waveform, lessons
+
+    def _whole(self, exact: Tensor) -> Tensor:
+        """Whole frames of what was predicted; the original rounds up, which at few frames a phoneme drags."""
+        if self.config.model.duration_rounding == "up":
+            return torch.ceil(exact)
+        return torch.where(exact > 0, torch.round(exact).clamp_min(1), exact)
 
     @torch.no_grad()
     def _align(
@@ -192,7 +263,12 @@ class Synthesiser(nn.Module):
         draws: Draws,
         noise_scale: float,
     ) -> Tensor:
-        scores = alignment.log_likelihoods(latent_prior.float(), prior.mean.float(), prior.log_deviation.float())
+        if self.frame_prior is None:
+            scores = alignment.log_likelihoods(latent_prior.float(), prior.mean.float(), prior.log_deviation.float())
+        else:
+            said = self.frame_prior.of_phones(prior).float()
+            heard = frames.acoustic(recordings.spectrogram, self.config.audio).float()
+            scores = alignment.log_likelihoods(heard, said, torch.zeros_like(said))
         if noise_scale > 0:
             shapes = list(zip(recordings.frame_counts.tolist(), text.phone_counts.tolist(), strict=True))
             noise = draws.normal("alignment", shapes, scores)

@@ -196,3 +196,13 @@ def tiny():
     torch.manual_seed(1)
     generator = synthesiser.Synthesiser(tiny_config())
     return Small(generator=generator, text=random_texts([9, 23, 15]), only=only)
+
+
+@pytest.fixture(scope="session")
+def random_text_batch():
+    return random_texts
+
+
+@pytest.fixture(scope="session", name="only")
+def only_one():
+    return only

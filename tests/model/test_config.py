@@ -56,7 +56,7 @@ def test_an_unknown_preset_is_refused():
 
 
 def test_zh_clap_asks_for_the_encoders_it_is_made_for():
-    with pytest.raises(config.ConfigError, match=r"the sources give 768 and none: .*choose the preset tiny$"):
+    with pytest.raises(config.ConfigError, match=r"the sources give 768 and none: .*choose the preset small or tiny$"):
         config.preset("zh-clap", speakers=SPEAKERS, text_feature_channels=768)
 
 
