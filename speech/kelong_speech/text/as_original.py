@@ -14,8 +14,8 @@ from typing import Final
 from kelong_speech.text import lexicon, pinyin, segment, symbols
 from kelong_speech.text.utterance import UnspeakableText
 
-_NUMBER: Final = re.compile(r"\d+(?:\.?\d+)?")
-_SPOKEN: Final = re.compile(r"[^\u4e00-\u9fa5!?…,.'-]")
+_TOKEN: Final = re.compile(r"(?P<number>\d+(?:\.?\d+)?)|(?P<dots>\.\.\.)|.", re.DOTALL)
+_DELETED: Final = re.compile(r"[^\u4e00-\u9fa5!?…,.'-]")
 _AFTER_MARK: Final = re.compile(r"(?<=[!?…,.'-])\s*")
 _MAPPED: Final = {
     "嗯": "恩",
@@ -31,13 +31,20 @@ _DIGITS: Final = "零一二三四五六七八九"
 _MAX_DIGITS: Final = 16
 
 
-def normalise(written: str) -> str:
+def normalise(written: str) -> tuple[str, list[tuple[int, int]]]:
     """Numbers to characters, punctuation to the seven marks; everything else is deleted, as the original does.
 
-    A number of more than 16 digits raises UnspeakableText.
+    With the text comes the span [start, end) of the written text for each of its characters. A number of more than 16
+    digits raises UnspeakableText.
     """
-    text = _NUMBER.sub(_read_number, written).replace("...", "…")
-    return _SPOKEN.sub("", "".join(_MAPPED.get(char, char) for char in text))
+    spoken: list[str] = []
+    spans: list[tuple[int, int]] = []
+    for match in _TOKEN.finditer(written):
+        text = _read_number(match) if match["number"] else "…" if match["dots"] else _MAPPED.get(match[0], match[0])
+        kept = _DELETED.sub("", text)
+        spoken.append(kept)
+        spans += [match.span()] * len(kept)
+    return "".join(spoken), spans
 
 
 def _read_number(match: re.Match[str]) -> str:

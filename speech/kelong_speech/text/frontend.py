@@ -1,19 +1,34 @@
-"""Written Chinese to an utterance: the one function that the trainer, the server and the batch door call.
+"""Written Chinese to an utterance: what the trainer, the server and the batch door all read texts with.
 
-Nothing is loaded on import; the dictionaries (220 MB, about three seconds) are read at the first call and shared by
-all threads. The same text and profile always give the same utterance. There is no limit on length here: a caller that
-needs one sets its own.
+Nothing is loaded on import; the dictionaries (220 MB, about three seconds) are read at the first use and shared by
+all threads and front ends. The same text and settings always give the same utterance. There is no limit on length
+here: a caller that needs one sets its own.
 """
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from kelong_speech.text import as_original, normalise, phonemes, pinyin, sandhi, segment, symbols
+from kelong_speech.text import (
+    as_original,
+    corrections,
+    english,
+    normalise,
+    phonemes,
+    pinyin,
+    phrases,
+    sandhi,
+    segment,
+    symbols,
+)
+from kelong_speech.text.corrections import BadLexicon, Lexicon
 from kelong_speech.text.utterance import Ids, UnspeakableText, Utterance
 
-__all__ = ["Ids", "Profile", "UnspeakableText", "Utterance", "analyse", "warm_up"]
+if TYPE_CHECKING:
+    from kelong_speech.text import polyphones
+
+__all__ = ["BadLexicon", "FrontEnd", "Ids", "Lexicon", "Profile", "UnspeakableText", "Utterance", "analyse", "warm_up"]
 
 
 class Profile(StrEnum):
@@ -23,120 +38,193 @@ class Profile(StrEnum):
     AS_ORIGINAL = "as-original"
 
 
-def analyse(text: str, profile: Profile = Profile.FIXED) -> Utterance:
-    """The utterance for a written text.
+class FrontEnd:
+    """Reads texts by one profile, with a lexicon and a model for polyphones. Safe to use from several threads.
 
-    Raises UnspeakableText, with the position in `text`, when something in it cannot be said or when nothing is left to
-    say. `Profile.AS_ORIGINAL` deletes what it does not know, as the original did, and also gives an empty utterance.
-    Safe to call from several threads.
+    `polyphones` None is the model that installs with the packages. `Profile.AS_ORIGINAL` uses neither lexicon nor
+    model: it reads as the original did.
     """
-    return _front_end.analyser(profile)(text)
+
+    def __init__(
+        self,
+        profile: Profile = Profile.FIXED,
+        *,
+        lexicon: Lexicon = corrections.NOTHING,
+        polyphones: "polyphones.PolyphoneModel | None" = None,
+    ) -> None:
+        self.profile = profile
+        self._lexicon = lexicon
+        self._polyphones = polyphones
+
+    def analyse(self, text: str) -> Utterance:
+        """The utterance for a written text.
+
+        Raises UnspeakableText, with the position in `text`, when something in it cannot be said or when nothing is left
+        to say. `Profile.AS_ORIGINAL` deletes what it does not know, as the original did, and also gives an empty
+        utterance.
+        """
+        if self.profile is Profile.AS_ORIGINAL:
+            return _as_original(text)
+        units = normalise.units(text, self._lexicon)
+        if all(unit.text in symbols.MARKS for unit in units):
+            raise UnspeakableText("There is nothing to say: the text holds no word.", 0)
+        return _compose(text, units, _said(units, self._polyphones or _bundled_polyphones()))
+
+    def warm_up(self) -> None:
+        """Loads what the first text would load, so that no request has to wait for it."""
+        self.analyse("一" if self.profile is Profile.AS_ORIGINAL else "一OK")
+
+
+def analyse(text: str, profile: Profile = Profile.FIXED, lexicon: Lexicon = corrections.NOTHING) -> Utterance:
+    """`FrontEnd(profile, lexicon=lexicon).analyse(text)`."""
+    return FrontEnd(profile, lexicon=lexicon).analyse(text)
 
 
 def warm_up(profile: Profile = Profile.FIXED) -> None:
-    """Loads what the first call would load, so that no request has to wait for it."""
-    _front_end.analyser(profile)
+    """Loads what the first call of `analyse` would load."""
+    FrontEnd(profile).warm_up()
 
 
-class _FrontEnd:
-    """Owns the dictionaries: each is loaded once, by whoever needs it first."""
+T = TypeVar("T")
 
-    def __init__(self) -> None:
+
+class _Once(Generic[T]):
+    """Something that takes long to load: loaded once, by whoever needs it first."""
+
+    def __init__(self, load: Callable[[], T]) -> None:
+        self._load = load
         self._lock = threading.Lock()
-        self._segmenter: segment.Segmenter | None = None
-        self._analysers: dict[Profile, Callable[[str], Utterance]] = {}
+        self._loaded: T | None = None
 
-    def analyser(self, profile: Profile) -> Callable[[str], Utterance]:
-        analyser = self._analysers.get(profile)
-        if analyser:
-            return analyser
-        with self._lock:
-            if profile not in self._analysers:
-                self._segmenter = self._segmenter or segment.JiebaSegmenter()
-                self._analysers[profile] = _ANALYSERS[profile](self._segmenter)
-            return self._analysers[profile]
+    def __call__(self) -> T:
+        if self._loaded is None:
+            with self._lock:
+                if self._loaded is None:
+                    self._loaded = self._load()
+        return self._loaded
 
 
-class _Fixed:
-    """Our own reading."""
+def _open_bundled() -> "polyphones.PolyphoneModel":
+    from kelong_speech.text import polyphones  # it brings numpy
 
-    def __init__(self, segmenter: segment.Segmenter) -> None:
-        self._normaliser = normalise.Normaliser()
-        self._reader = sandhi.PieceReader(segmenter, pinyin.PhraseReader())
-
-    def __call__(self, written: str) -> Utterance:
-        units = self._normaliser.units(written)
-        if all(unit.text in symbols.MARKS for unit in units):
-            raise UnspeakableText("There is nothing to say: the text holds no Chinese character.", 0)
-        said: list[pinyin.Syllable] = []
-        for phrase in _phrases(units):
-            if phrase[0].text in _ALL_MARKS:
-                said.append(pinyin.Syllable(phrase[0].text, 0))
-                continue
-            given = {place: unit.reading for place, unit in enumerate(phrase) if unit.reading}
-            said += self._reader.read("".join(unit.text for unit in phrase), given)
-        spoken = "".join("," if unit.text in symbols.INLINE_MARKS else unit.text for unit in units)
-        return _utterance(written, spoken, said, [unit.position for unit in units])
+    return polyphones.open_model(None)
 
 
-class _AsOriginal:
+_segmenter: Final = _Once(segment.JiebaSegmenter)
+_reader: Final = _Once(lambda: sandhi.PieceReader(_segmenter(), phrases.PhraseReader()))
+_original_reader: Final = _Once(lambda: as_original.PieceReader(_segmenter(), pinyin.WordReader()))
+_bundled_polyphones: Final = _Once(_open_bundled)
+
+_MARKS: Final = frozenset(symbols.MARKS + symbols.INLINE_MARKS)
+# Stands for a Latin word in the Chinese text around it; no dictionary has it.
+_FOREIGN: Final = "\ue000"
+_ZH: Final = symbols.LANGUAGE_IDS["ZH"]
+_EN: Final = symbols.LANGUAGE_IDS["EN"]
+
+_Said = tuple[pinyin.Syllable, ...]
+
+
+def _as_original(written: str) -> Utterance:
     """The original's reading, with its mistakes."""
-
-    def __init__(self, segmenter: segment.Segmenter) -> None:
-        self._reader = as_original.PieceReader(segmenter, pinyin.WordReader())
-
-    def __call__(self, written: str) -> Utterance:
-        spoken = as_original.normalise(written)
-        said = [syllable for piece in as_original.pieces(spoken) for syllable in self._reader.read(piece)]
-        # The original keeps no places; the first character of that kind in the written text is the best there is.
-        return _utterance(written, spoken, said, [max(written.find(char), 0) for char in spoken])
+    spoken, spans = as_original.normalise(written)
+    reader = _original_reader()
+    said = [(syllable,) for piece in as_original.pieces(spoken) for syllable in reader.read(piece)]
+    units = [normalise.Unit(char, start, end) for char, (start, end) in zip(spoken, spans, strict=True)]
+    return _compose(written, units, said)
 
 
-_ANALYSERS: Final[dict[Profile, Callable[[segment.Segmenter], Callable[[str], Utterance]]]] = {
-    Profile.FIXED: _Fixed,
-    Profile.AS_ORIGINAL: _AsOriginal,
-}
-_ALL_MARKS: Final = frozenset(symbols.MARKS + symbols.INLINE_MARKS)
+def _said(units: Sequence[normalise.Unit], model: "polyphones.PolyphoneModel") -> list[_Said]:
+    """The syllables of each unit; a mark's is itself, and a Latin word, which is read elsewhere, has none."""
+    chars = [_in_context(unit) for unit in units]
+    context = "".join(chars)
+    choices = model.choices(context)
+    said: list[_Said] = [()] * len(units)
+    begin = place = 0
+    for first, last in _phrases(units):
+        begin = place
+        given: dict[int, pinyin.Syllable] = {}
+        for index in range(first, last):
+            given.update(enumerate(units[index].reading, place - begin))
+            place += len(chars[index])
+        if units[first].text in _MARKS:
+            said[first] = (pinyin.Syllable(units[first].text, 0),)
+            continue
+        phrase = context[begin:place]
+        if given or phrase.strip(_FOREIGN):
+            syllables = iter(_reader().read(phrase, given, choices[begin:place]))
+            for index in range(first, last):
+                said[index] = tuple(next(syllables) for _ in chars[index])
+    return said
 
 
-def _phrases(units: Sequence[normalise.Unit]) -> Iterator[list[normalise.Unit]]:
-    """Runs of characters, and each mark alone."""
-    phrase: list[normalise.Unit] = []
-    for unit in units:
-        if unit.text in _ALL_MARKS:
-            yield from filter(None, (phrase, [unit]))
-            phrase = []
-        else:
-            phrase.append(unit)
-    if phrase:
-        yield phrase
+def _in_context(unit: normalise.Unit) -> str:
+    """What the unit is in the eyes of those who read Chinese in context: one character for each of its syllables."""
+    if unit.reading:
+        return unit.text if len(unit.text) == len(unit.reading) == 1 else _FOREIGN * len(unit.reading)
+    if unit.text in symbols.INLINE_MARKS:
+        return ","
+    return _FOREIGN if unit.text.isascii() and unit.text.strip("'").isalpha() else unit.text.strip(" ")
 
 
-def _utterance(written: str, spoken: str, said: Sequence[pinyin.Syllable], positions: Sequence[int]) -> Utterance:
-    """Phones and tones of the syllables: two for each, one for a mark, and `_` at both ends."""
-    phones, tones, word2ph = [symbols.PAD], [0], [1]
-    for char, syllable, position in zip(spoken, said, positions, strict=True):
-        if syllable.spelling in _ALL_MARKS:
-            phones.append(syllable.spelling)
-            tones.append(0)
-            word2ph.append(1)
-        elif phonemes.is_syllable(syllable.spelling):
-            phones += phonemes.phones(syllable.spelling)
-            tones += [syllable.tone] * 2
-            word2ph.append(2)
-        else:
-            raise UnspeakableText(
-                f"The character {char} has no reading this voice knows; write another, or its pinyin behind it, "
-                f"such as {char}[hang2].",
-                position,
-            )
-    return Utterance.from_phones(
+def _phrases(units: Sequence[normalise.Unit]) -> Iterator[tuple[int, int]]:
+    """Runs of units between marks, and each mark alone, as [first, last)."""
+    first = 0
+    for index, unit in enumerate(units):
+        if unit.text in _MARKS and not unit.reading:
+            if first < index:
+                yield first, index
+            yield index, index + 1
+            first = index + 1
+    if first < len(units):
+        yield first, len(units)
+
+
+def _compose(written: str, units: Sequence[normalise.Unit], said: Sequence[_Said]) -> Utterance:
+    """Phones, tones and languages of all units, and `_` at both ends."""
+    spoken: list[str] = []
+    spans: list[tuple[int, int]] = []
+    phones, tones, languages, word2ph = [symbols.PAD], [0], [_ZH], [1]
+    for unit, syllables in zip(units, said, strict=True):
+        text = "," if unit.text in symbols.INLINE_MARKS else unit.text
+        language, shares = _shares(unit, syllables)
+        for share in shares:
+            word2ph.append(len(share))
+            for phone, tone in share:
+                phones.append(phone)
+                tones.append(tone)
+                languages.append(language)
+        spoken.append(text)
+        spans += [(unit.start, unit.end)] * len(text)
+    return Utterance(
         written=written,
-        spoken=spoken,
-        phones=[*phones, symbols.PAD],
-        tones=[*tones, 0],
-        word2ph=[*word2ph, 1],
+        spoken="".join(spoken),
+        phones=(*phones, symbols.PAD),
+        tones=(*tones, 0),
+        word2ph=(*word2ph, 1),
+        language_ids=(*languages, _ZH),
+        spans=tuple(spans),
     )
 
 
-_front_end = _FrontEnd()
+def _shares(unit: normalise.Unit, syllables: _Said) -> tuple[int, Sequence[Sequence[tuple[str, int]]]]:
+    """The language of a unit, and the phones with their tones of each of its characters."""
+    if unit.text == " ":
+        return _ZH, [()]
+    if not unit.reading and (not syllables or syllables[0].spelling == _FOREIGN):
+        return _EN, english.read(unit.text)
+    shares = [_phones(unit, syllable) for syllable in syllables]
+    if len(shares) != len(unit.text) and unit.text not in _MARKS:
+        return _ZH, english.deal([phone for share in shares for phone in share], len(unit.text))
+    return _ZH, shares
+
+
+def _phones(unit: normalise.Unit, syllable: pinyin.Syllable) -> Sequence[tuple[str, int]]:
+    if syllable.spelling in _MARKS:
+        return [(syllable.spelling, 0)]
+    if not phonemes.is_sayable(syllable.spelling):
+        raise UnspeakableText(
+            f"The character {unit.text} has no reading this voice knows; write another, or its pinyin behind it, "
+            f"such as {unit.text}[hang2].",
+            unit.start,
+        )
+    return [(phone, syllable.tone) for phone in phonemes.phones(syllable.spelling)]

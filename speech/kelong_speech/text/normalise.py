@@ -1,30 +1,31 @@
-"""Written text to what is said: numbers, dates and money in characters, punctuation as the model's seven marks.
+"""Written text to what is said: numbers and signs in characters, Latin words apart, punctuation as the seven marks.
 
-wetext reads what contains digits; the rest is by table here. Every spoken character remembers its place in the
-written text, so a fault further on can be shown to the writer. Nothing is dropped but white space and characters
-that have no width.
+Every spoken character remembers which part of the written text it was read from, so that a fault further on can be
+shown to the writer and a subtitle can be timed. Nothing is dropped but white space and characters without width.
 """
 
-import difflib
 import re
-import threading
 import unicodedata
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from functools import lru_cache
+from typing import Final, NamedTuple
 
-from kelong_speech.text import phonemes, pinyin, symbols
+from kelong_speech.text import corrections, phonemes, pinyin, signs, symbols
 from kelong_speech.text.utterance import UnspeakableText
 
 
 class Unit(NamedTuple):
-    """One spoken character, mark or inline mark such as `sp2`, and where it was written.
+    """One thing that is said, and the part [start, end) of the written text it comes from.
 
-    `reading` is what the writer asked for: `行[hang2]`.
+    `text` is a Chinese character, a mark, an inline mark such as `sp2`, a Latin word in its letters, or a space, which
+    parts two Latin words and is not heard. `reading` is what the writer asked for, `行[hang2]` or by the lexicon; then
+    `text` may also be a word of any kind.
     """
 
     text: str
-    position: int
-    reading: pinyin.Syllable | None = None
+    start: int
+    end: int
+    reading: tuple[pinyin.Syllable, ...] = ()
 
 
 _MARKS: Final = {
@@ -37,139 +38,245 @@ _MARKS: Final = {
     **dict.fromkeys('“”"‘’＂＇`（）()《》〈〉【】[]［］「」『』｢｣〔〕{}｛｝', "'"),
     **dict.fromkeys("—–―－～~〜", "-"),
 }
-# A digit's company in full width is read as if it were not: １２３, ５０％, ３：２.
-_FULL_WIDTH: Final = "０１２３４５６７８９％＋／＄￥＝＜＞"
-_LETTERS: Final = "".join(chr(code) for code in (*range(0xFF21, 0xFF3B), *range(0xFF41, 0xFF5B)))
-_HALF_WIDTH: Final = {char: unicodedata.normalize("NFKC", char) for char in _FULL_WIDTH + _LETTERS}
-_INLINE: Final = re.compile(r"\[([A-Za-züÜ:]{1,8}\d?)\]")
-# wetext is shown only what its grammars are made for, and never across the end of a sentence.
-_READABLE: Final = re.compile(r"[ !#-Z^-~\u4e00-\u9fff℃℉°‰¥€£×÷±²³～—–]+")
-_DIGIT: Final = re.compile(r"[0-9]")
+_LINE_ENDS: Final = frozenset("\n\r\u2028\u2029")
+_SPOKEN_MARKS: Final = frozenset(symbols.MARKS + symbols.INLINE_MARKS)
+# Pinyin in brackets, one syllable or several, or the name of a pause or breath.
+_SYLLABLE: Final = r"[A-Za-züÜ:]{1,8}\d?"
+_INLINE: Final = re.compile(rf"\[({_SYLLABLE}(?: {_SYLLABLE})*)\]")
+# What a word of Latin letters and digits before a bracket is made of.
+_WORD_BEFORE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9'’.+#-]*$")
+_WORD: Final = re.compile(r"[A-Za-z]+(?:['’][A-Za-z]+)*")
+# What may stand between two Latin words without a pause: Wi-Fi, TCP/IP, machine learning.
+_JOINT: Final = re.compile(r"[ \t\u00a0]+|[-‐‑/_·]")
+# Stands in the searched text for a unit that is not to be searched.
+_FIXED: Final = "\ue000"
+_NO_WIDTH: Final = ""
+# Full-width forms and squared units as they are usually written; the dash of ranges.
+_PLAIN: Final = {
+    **{chr(code): unicodedata.normalize("NFKC", chr(code)) for code in range(0x3380, 0x33E0)},
+    **{char: unicodedata.normalize("NFKC", char) for char in "０１２３４５６７８９％＋／＄￥＝＜＞＠＆＃＊￡／"},
+    **{chr(code): chr(code - 0xFEE0) for code in (*range(0xFF21, 0xFF3B), *range(0xFF41, 0xFF5B))},
+    "￥": "¥", "〇": "零", "µ": "μ", "Ω": "Ω", "：": "：", "–": "–", "‐": "-", "‑": "-",
+}  # fmt: skip
+_FULL_WIDTH_MARK_IN_NUMBER: Final = re.compile(r"(?<=[0-9])[：．，－](?=[0-9])|(?<=[0-9年月日号])－(?=[0-9])")
 
 
-class Normaliser:
-    """wetext's Chinese grammars, loaded when this is made. Safe to use from several threads."""
-
-    def __init__(self) -> None:
-        import wetext
-
-        self._wetext: Any = wetext.Normalizer(lang="zh", operator="tn", remove_erhua=False)
-        # The grammars are shared and composed anew for each text; whether OpenFST may do that from two threads at once
-        # is documented nowhere.
-        self._lock = threading.Lock()
-
-    def units(self, written: str) -> list[Unit]:
-        """What is said, in order. Raises UnspeakableText for a mark or character that nobody can say."""
-        said: list[Unit] = []
-        for raw in _stretches(written):
-            said += raw if raw[0].text in symbols.INLINE_MARKS else self._read_numbers(raw)
-        return list(_spoken(said))
-
-    def _read_numbers(self, raw: Sequence[Unit]) -> Iterator[Unit]:
-        text = "".join(_HALF_WIDTH.get(unit.text, unit.text) for unit in raw)
-        text = re.sub(r"(?<=[0-9])[：．](?=[0-9])", lambda match: {"：": ":", "．": "."}[match[0]], text)
-        done = 0
-        for match in _READABLE.finditer(text):
-            if _DIGIT.search(match[0]):
-                yield from raw[done : match.start()]
-                yield from self._read_stretch(match[0], raw[match.start() : match.end()])
-                done = match.end()
-        yield from raw[done:]
-
-    def _read_stretch(self, text: str, raw: Sequence[Unit]) -> Iterator[Unit]:
-        # wetext can say which characters became which, at twenty times the cost; a difference of the texts suffices.
-        with self._lock:
-            spoken: str = self._wetext.normalize(text)
-        changes = difflib.SequenceMatcher(a=text, b=spoken, autojunk=False).get_opcodes()
-        for kind, start, end, spoken_start, spoken_end in changes:
-            if kind == "equal":
-                yield from (
-                    unit._replace(text=char) for char, unit in zip(text[start:end], raw[start:end], strict=True)
-                )
-                continue
-            for unit in raw[start:end]:
-                if unit.reading:
-                    raise UnspeakableText(
-                        f"The pinyin after {unit.text} cannot be used: {text.strip()} is read as {spoken}.",
-                        unit.position,
-                    )
-            # A number's characters all stand where the number began.
-            position = raw[min(start, len(raw) - 1)].position
-            yield from (Unit(char, position) for char in spoken[spoken_start:spoken_end])
+def units(written: str, lexicon: corrections.Lexicon = corrections.NOTHING) -> list[Unit]:
+    """What is said, in order. Raises UnspeakableText for a mark or character that nobody can say."""
+    said: list[Unit] = []
+    for stretch in _stretches(written, lexicon):
+        said += _read(stretch) if len(stretch) > 1 or stretch[0].text not in symbols.INLINE_MARKS else stretch
+    return list(_spoken(said))
 
 
-def _stretches(written: str) -> Iterator[list[Unit]]:
-    """The text cut at inline marks, each alone; pinyin in brackets goes to the character before it."""
+def _stretches(written: str, lexicon: corrections.Lexicon) -> Iterator[list[Unit]]:
+    """The text cut at pauses and breaths, each alone; a reading goes to what it stands behind."""
     stretch: list[Unit] = []
     done = 0
     for match in _INLINE.finditer(written):
-        stretch += _raw(written, done, match.start())
-        done = match.end()
-        if match[1] in symbols.INLINE_MARKS:
-            yield from filter(None, (stretch, [Unit(match[1], match.start())]))
+        name = match[1]
+        if name in symbols.INLINE_MARKS:
+            stretch += _raw(written, done, match.start(), lexicon)
+            done = match.end()
+            yield from filter(None, (stretch, [Unit(name, match.start(), match.end())]))
             stretch = []
-        else:
-            if not stretch or stretch[-1].position != match.start() - 1 or not is_han(stretch[-1].text):
-                raise UnspeakableText(
-                    f"{match[0]} is no mark this voice knows; there are "
-                    f"{', '.join(f'[{mark}]' for mark in symbols.INLINE_MARKS)}, "
-                    "and pinyin directly behind a character, such as 行[hang2].",
-                    match.start(),
-                )
-            stretch[-1] = stretch[-1]._replace(reading=_asked_reading(match))
-    stretch += _raw(written, done, len(written))
+            continue
+        reading = _asked(match)
+        if reading:
+            stretch += _raw(written, done, match.start(), lexicon)
+            done = match.end()
+            _give(stretch, reading, match, written)
+    stretch += _raw(written, done, len(written), lexicon)
     if stretch:
         yield stretch
 
 
-def _asked_reading(match: re.Match[str]) -> pinyin.Syllable:
-    spelled = match[1].lower().replace("u:", "v").replace("ü", "v")
-    reading = pinyin.syllable(spelled)
-    if not reading.tone or not phonemes.is_syllable(reading.spelling):
+def _asked(match: re.Match[str]) -> tuple[pinyin.Syllable, ...]:
+    """The reading in a bracket; none if the bracket only holds a word of the text, such as [OK].
+
+    Raises UnspeakableText for what looks like a reading or a mark and is none.
+    """
+    reading = corrections.syllables(match[1])
+    if reading:
+        return reading
+    before = match.string[match.start() - 1 : match.start()]
+    spellings = [part.rstrip("0123456789").lower().replace("u:", "v").replace("ü", "v") for part in match[1].split()]
+    is_reading = all(map(phonemes.is_syllable, spellings)) and bool(before) and is_han(before)
+    looks_so = match[1] == match[1].lower() and match[1][-1].isdigit()
+    if not is_reading and not looks_so:
+        return ()
+    if not before or not (is_han(before) or before.isascii() and before.isalnum()):
+        raise _no_mark(match)
+    raise UnspeakableText(
+        f"{match[0]} is not a Mandarin syllable with its tone; write pinyin with a tone from 1 to 5, such as "
+        "[hang2] or [lv4], and one syllable for each character it is meant for.",
+        match.start(),
+    )
+
+
+def _no_mark(match: re.Match[str]) -> UnspeakableText:
+    return UnspeakableText(
+        f"{match[0]} is no mark this voice knows; there are "
+        f"{', '.join(f'[{mark}]' for mark in symbols.INLINE_MARKS)}, "
+        "and pinyin directly behind a character, such as 行[hang2].",
+        match.start(),
+    )
+
+
+def _give(stretch: list[Unit], reading: tuple[pinyin.Syllable, ...], match: re.Match[str], written: str) -> None:
+    """A reading to the characters it stands behind, one syllable each, or to the Latin word there as a whole."""
+    if not stretch or stretch[-1].end != match.start():
+        raise _no_mark(match)
+    word = _WORD_BEFORE.search(written, max(0, match.start() - 40), match.start())
+    if word and stretch[-1].text.isascii():
+        kept = [unit for unit in stretch if unit.end <= word.start()]
+        stretch[:] = [*kept, Unit(word[0], word.start(), match.end(), reading)]
+        return
+    if not is_han(stretch[-1].text):
+        raise _no_mark(match)
+    meant = stretch[-len(reading) :]
+    if len(meant) < len(reading) or not all(is_han(unit.text) for unit in meant):
         raise UnspeakableText(
-            f"{match[0]} is not a Mandarin syllable with its tone; write pinyin with a tone from 1 to 5, such as "
-            "[hang2] or [lv4].",
+            f"{match[0]} has {len(reading)} syllables, and there are not as many Chinese characters before it.",
             match.start(),
         )
-    return reading
+    stretch[-len(reading) :] = [
+        unit._replace(reading=(said,)) for unit, said in zip(meant, reading, strict=True)
+    ]
+    stretch[-1] = stretch[-1]._replace(end=match.end())
 
 
-def _raw(written: str, start: int, end: int) -> Iterator[Unit]:
-    """Single characters; what has no width is left out, 〇 is 零, and whatever no text should hold is refused."""
-    for position in range(start, end):
-        char = written[position]
-        category = unicodedata.category(char)
-        if category == "Cf" or "\ufe00" <= char <= "\ufe0f":
+def _raw(written: str, start: int, end: int, lexicon: corrections.Lexicon) -> Iterator[Unit]:
+    """Single characters, and words of the lexicon with their readings."""
+    for match in lexicon.find(written, start, end):
+        yield from _characters(written, start, match.start())
+        start = match.end()
+        reading = lexicon.words[match[0]]
+        if len(reading) == len(match[0]) and all(map(is_han, match[0])):
+            for place, said in enumerate(reading, match.start()):
+                yield Unit(written[place], place, place + 1, (said,))
+        else:
+            yield Unit(match[0], match.start(), match.end(), reading)
+    yield from _characters(written, start, end)
+
+
+def _characters(written: str, start: int, end: int) -> Iterator[Unit]:
+    for place in range(start, end):
+        char = written[place]
+        if "\u4e00" <= char <= "\u9fff":
+            yield Unit(char, place, place + 1)
             continue
-        if category in ("Cs", "Co", "Cn") or (category == "Cc" and not char.isspace()):
-            raise UnspeakableText(f"The character U+{ord(char):04X} is not text and cannot be spoken.", position)
-        yield Unit("零" if char == "〇" else char, position)
+        for plain in _plain(char, place):
+            yield Unit(plain, place, place + 1)
 
 
+def _plain(char: str, place: int) -> str:
+    """A character as rules know it; nothing for what has no width. Whatever no text should hold is refused."""
+    if " " <= char <= "~":
+        return char
+    plain = _plain_form(char)
+    if plain is None:
+        raise UnspeakableText(f"The character U+{ord(char):04X} is not text and cannot be spoken.", place)
+    return plain
+
+
+@lru_cache(maxsize=1024)
+def _plain_form(char: str) -> str | None:
+    category = unicodedata.category(char)
+    if category in ("Cf", "Mn") or "\ufe00" <= char <= "\ufe0f":
+        return _NO_WIDTH
+    if category in ("Cs", "Co", "Cn") or (category == "Cc" and not char.isspace()):
+        return None
+    base = unicodedata.normalize("NFD", char)
+    if len(base) > 1 and base[0].isascii() and base[0].isalpha():
+        return base[0]
+    return _PLAIN.get(char, char)
+
+
+@lru_cache(maxsize=8192)
 def is_han(char: str) -> bool:
     """Whether the character is a Chinese one, of any Unicode block."""
-    return unicodedata.name(char, "").startswith(("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH"))
+    if len(char) != 1:
+        return False
+    return "\u4e00" <= char <= "\u9fff" or unicodedata.name(char, "").startswith(
+        ("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH")
+    )
+
+
+def _read(raw: Sequence[Unit]) -> Iterator[Unit]:
+    """Numbers and signs as they are said; all that was read from one thing has that thing's span."""
+    text = "".join(unit.text if len(unit.text) == 1 else _FIXED for unit in raw)
+    text = _FULL_WIDTH_MARK_IN_NUMBER.sub(lambda match: _HALF_WIDTH_MARKS[match[0]], text)
+    done = 0
+    for reading in signs.find(text):
+        yield from raw[done : reading.start]
+        done = reading.end
+        for unit in raw[reading.start : reading.end]:
+            if unit.reading:
+                raise UnspeakableText(
+                    f"The pinyin after {unit.text} cannot be used: {text[reading.start : reading.end].strip()} is read "
+                    f"as {reading.spoken}.",
+                    unit.start,
+                )
+        start, end = raw[reading.start].start, raw[reading.end - 1].end
+        yield from (Unit(char, start, end) for char in reading.spoken)
+    yield from raw[done:]
+
+
+_HALF_WIDTH_MARKS: Final = {"：": ":", "．": ".", "，": "，", "－": "-"}
 
 
 def _spoken(said: Sequence[Unit]) -> Iterator[Unit]:
-    """Marks by table; a line's end is a full stop unless a mark stands there already; other white space is nothing."""
+    """Marks by table, Latin letters as words; a line's end is a full stop unless a mark stands there already."""
     last_is_mark = True
     index = 0
     while index < len(said):
         unit = said[index]
+        text = unit.text
         index += 1
-        mark = _MARKS.get(unit.text)
-        if unit.text.isspace():
-            if unit.text not in "\n\r\u2028\u2029" or last_is_mark or _rest_is_space(said, index):
+        if unit.reading or "\u4e00" <= text <= "\u9fff":
+            last_is_mark = False
+            yield unit
+            continue
+        if text in _LETTERS:
+            word, index = _latin(said, index - 1)
+            yield from word
+            last_is_mark = False
+            continue
+        mark = _MARKS.get(text)
+        if text.isspace():
+            if text not in _LINE_ENDS or last_is_mark or _rest_is_space(said, index):
                 continue
             mark = "."
         elif mark == "." and [follower.text for follower in said[index : index + 2]] == [".", "."]:
             mark = "…"
+            unit = unit._replace(end=said[index + 1].end)
             index += 2
-        elif not mark and unit.text not in symbols.INLINE_MARKS and not is_han(unit.text):
+        elif not mark and text not in symbols.INLINE_MARKS and not is_han(text):
             raise _unspeakable(said, index - 1)
-        last_is_mark = bool(mark) or unit.text in symbols.INLINE_MARKS
-        yield unit._replace(text=mark or unit.text)
+        last_is_mark = bool(mark) or text in _SPOKEN_MARKS
+        yield unit._replace(text=mark or text)
+
+
+_LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+def _latin(said: Sequence[Unit], start: int) -> tuple[list[Unit], int]:
+    """The Latin word that begins there, with what joins it to another one behind it; and where to go on."""
+    run = start
+    while run < len(said) and (said[run].text in _LETTERS or said[run].text in "'’"):
+        run += 1
+    text = "".join(unit.text for unit in said[start:run])
+    match = _WORD.match(text)
+    assert match  # it begins with a letter
+    end = start + match.end()
+    word = [Unit(match[0].replace("’", "'"), said[start].start, said[end - 1].end)]
+    joint = _JOINT.match("".join(unit.text if len(unit.text) == 1 else _FIXED for unit in said[end : end + 8]))
+    if joint and end + joint.end() < len(said) and said[end + joint.end()].text in _LETTERS:
+        after = end + joint.end()
+        word.append(Unit(" ", min(said[end].start, word[0].end), max(said[after - 1].end, word[0].end)))
+        return word, after
+    return word, end
 
 
 def _rest_is_space(said: Sequence[Unit], start: int) -> bool:
@@ -181,13 +288,14 @@ def _unspeakable(said: Sequence[Unit], start: int) -> UnspeakableText:
     if not first.text.isalpha():
         return UnspeakableText(
             f"{first.text!r} (U+{ord(first.text):04X}) cannot be spoken; leave it out or put it in Chinese characters.",
-            first.position,
+            first.start,
         )
     word = first.text
     for unit in said[start + 1 : start + 20]:
-        if not unit.text.isalpha() or is_han(unit.text):
+        if not unit.text.isalpha() or is_han(unit.text) or unit.text.isascii():
             break
         word += unit.text
     return UnspeakableText(
-        f"{word!r} cannot be spoken: this voice reads Chinese only. Write it in Chinese characters.", first.position
+        f"{word!r} cannot be spoken: this voice reads Chinese characters and Latin letters. Write it in those.",
+        first.start,
     )

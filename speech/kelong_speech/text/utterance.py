@@ -4,9 +4,9 @@ The trainer stores utterances with its clips as JSON and the server makes them f
 `Utterance.ids()`, so what was trained is what is said.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from kelong_speech.text import symbols
 
@@ -57,7 +57,15 @@ class Utterance:
 
     `spoken` holds one character for every entry of `word2ph` but the two edges: it is what the text encoder is fed.
     A pause or breath mark stands there as a comma, the nearest thing a text encoder knows; `phones` has its name.
-    `phones`, `tones` and `word2ph` include the `_` at both ends; tones run from 0 to 5.
+    A Latin word stands there in its letters, which share its phones in order, so some of them have none; a space of no
+    phones parts it from the next one.
+
+    `phones`, `tones`, `language_ids` and `word2ph` include the `_` at both ends. Tones count within their language:
+    0 to 5 for Chinese, 0 to 3 for English.
+
+    `spans` says for each spoken character which part of `written` it was read from, as [start, end). Characters read
+    from one thing together, such as those of a number, have the same span; otherwise each begins where the one before
+    it ended, or later. Only white space, characters without width and what `as-original` deletes lie in no span.
     """
 
     written: str
@@ -65,31 +73,65 @@ class Utterance:
     phones: tuple[str, ...]
     tones: tuple[int, ...]
     word2ph: tuple[int, ...]
+    language_ids: tuple[int, ...]
+    spans: tuple[tuple[int, int], ...]
 
     def __post_init__(self) -> None:
-        unknown = sorted(set(self.phones) - symbols.SYMBOL_IDS.keys())
-        faults = []
-        if unknown:
-            faults.append(f"phones {unknown} are not in the symbol table")
-        if len(self.tones) != len(self.phones):
-            faults.append(f"{len(self.phones)} phones have {len(self.tones)} tones")
-        if sum(self.word2ph) != len(self.phones) or min(self.word2ph, default=0) < 1:
-            faults.append(f"word2ph gives {sum(self.word2ph)} phones, there are {len(self.phones)}")
-        if len(self.word2ph) != len(self.spoken) + 2:
-            faults.append(f"{len(self.spoken)} spoken characters need {len(self.spoken) + 2} word2ph entries")
-        if not all(0 <= tone < symbols.TONE_COUNTS["ZH"] for tone in self.tones):
-            faults.append(f"tones must be 0 to 5, got {sorted(set(self.tones))}")
-        if self.phones[:1] != (symbols.PAD,) or self.phones[-1:] != (symbols.PAD,) or len(self.phones) < 2:
-            faults.append(f"phones must begin and end with {symbols.PAD!r}")
+        faults = [*self._phone_faults(), *self._span_faults()]
         if faults:
             raise ValueError(f"The utterance {self.written!r} does not fit together: {'; '.join(faults)}.")
 
+    def _phone_faults(self) -> Iterator[str]:
+        if not symbols.SYMBOL_IDS.keys() >= set(self.phones):
+            yield f"phones {sorted(set(self.phones) - symbols.SYMBOL_IDS.keys())} are not in the symbol table"
+        if len(self.tones) != len(self.phones):
+            yield f"{len(self.phones)} phones have {len(self.tones)} tones"
+        if len(self.language_ids) != len(self.phones):
+            yield f"{len(self.phones)} phones have {len(self.language_ids)} languages"
+        if sum(self.word2ph) != len(self.phones) or min(self.word2ph, default=-1) < 0:
+            yield f"word2ph gives {sum(self.word2ph)} phones, there are {len(self.phones)}"
+        if len(self.word2ph) != len(self.spoken) + 2:
+            yield f"{len(self.spoken)} spoken characters need {len(self.spoken) + 2} word2ph entries"
+        said = set(zip(self.language_ids, self.tones, strict=False))
+        if not said <= _TONES:
+            yield f"tones must be 0 to 5, or 0 to 3 in English, got language and tone {sorted(said - _TONES)}"
+        if self.phones[:1] != (symbols.PAD,) or self.phones[-1:] != (symbols.PAD,) or len(self.phones) < 2:
+            yield f"phones must begin and end with {symbols.PAD!r}"
+
+    def _span_faults(self) -> Iterator[str]:
+        if len(self.spans) != len(self.spoken):
+            yield f"{len(self.spoken)} spoken characters have {len(self.spans)} spans"
+        before = (0, 0)
+        for span in self.spans:
+            if span != before and not before[1] <= span[0] < span[1] <= len(self.written):
+                yield f"the span {span} after {before} is empty, goes back or leaves the text"
+            before = span
+
     @classmethod
     def from_phones(
-        cls, *, written: str, spoken: str, phones: Sequence[str], tones: Sequence[int], word2ph: Sequence[int]
+        cls,
+        *,
+        written: str,
+        spoken: str,
+        phones: Sequence[str],
+        tones: Sequence[int],
+        word2ph: Sequence[int],
+        language_ids: Sequence[int] = (),
+        spans: Sequence[Sequence[int]] = (),
     ) -> Self:
-        """An utterance from phones someone else chose (a corrected label, a lexicon); raises ValueError if unfit."""
-        return cls(written=written, spoken=spoken, phones=tuple(phones), tones=tuple(tones), word2ph=tuple(word2ph))
+        """An utterance from phones someone else chose (a corrected label, a lexicon); raises ValueError if unfit.
+
+        Without languages all is Chinese; without spans each character may come from anywhere in the text.
+        """
+        return cls(
+            written=written,
+            spoken=spoken,
+            phones=tuple(phones),
+            tones=tuple(tones),
+            word2ph=tuple(word2ph),
+            language_ids=tuple(language_ids) or (symbols.LANGUAGE_IDS["ZH"],) * len(phones),
+            spans=tuple((start, end) for start, end in spans) or ((0, len(written)),) * len(spoken),
+        )
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
@@ -105,12 +147,17 @@ class Utterance:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     def ids(self) -> Ids:
-        """The model's inputs, blanks inserted. Language is Chinese throughout; the blanks' language is 0, also ZH."""
-        language = symbols.LANGUAGE_IDS["ZH"]
-        offset = symbols.TONE_OFFSETS["ZH"]
+        """The model's inputs, blanks inserted. A blank's language is 0, Chinese."""
+        tones = zip(self.tones, self.language_ids, strict=True)
         return Ids(
             phone_ids=insert_blanks([symbols.SYMBOL_IDS[phone] for phone in self.phones]),
-            tone_ids=insert_blanks([tone + offset for tone in self.tones]),
-            language_ids=insert_blanks([language] * len(self.phones)),
+            tone_ids=insert_blanks([tone + _OFFSETS[language] for tone, language in tones]),
+            language_ids=insert_blanks(self.language_ids),
             word2ph=blanked_word2ph(self.word2ph),
         )
+
+
+_OFFSETS: Final = {number: symbols.TONE_OFFSETS[name] for name, number in symbols.LANGUAGE_IDS.items()}
+_TONES: Final = frozenset(
+    (number, tone) for name, number in symbols.LANGUAGE_IDS.items() for tone in range(symbols.TONE_COUNTS[name])
+)

@@ -1,0 +1,41 @@
+"""What the tables of reading rules are made of: a pattern, and what is said for it.
+
+A rule's pattern is tried where a digit, a Latin letter or a sign stands; the first rule that answers has the whole
+match. Rules see the text around the match, because a number's company decides how it is read.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+NUMBER: Final = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
+"""A quantity: 12, 12.5, 1,234.56. The separator of thousands must part off three digits each time."""
+
+TO: Final = r" ?(?:-|–|—|~|～|〜|−) ?"
+"""What stands between the two ends of a range."""
+
+END: Final = r"(?![\dA-Za-z.]*\d)"
+"""No more of a number follows."""
+
+
+class Rule(NamedTuple):
+    """`say` gets the match and answers with what is said, or None when the rule does not apply after all."""
+
+    pattern: re.Pattern[str]
+    say: Callable[[re.Match[str]], str | None]
+
+
+def rule(pattern: str) -> Callable[[Callable[[re.Match[str]], str | None]], Rule]:
+    """Makes a rule of a function: its pattern, in which a space stands for itself."""
+    compiled = re.compile(pattern)
+    return lambda say: Rule(compiled, say)
+
+
+def before(match: re.Match[str], length: int = 12) -> str:
+    """The text that leads up to the match."""
+    return match.string[max(0, match.start() - length) : match.start()]
+
+
+def after(match: re.Match[str], length: int = 12) -> str:
+    """The text that follows the match."""
+    return match.string[match.end() : match.end() + length]
