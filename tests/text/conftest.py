@@ -7,6 +7,12 @@ from kelong_speech.text import frontend, phonemes, symbols
 
 # ju and jv are one syllable; the tables write ju, as dictionaries do.
 _SPELLINGS = {pair: spelling for spelling, pair in sorted(phonemes.syllables().items(), reverse=True)}
+# Coloured by 儿 several syllables sound alike; the longest spelling stands for them: 玩儿 is wanr2.
+_COLOURED = {
+    phonemes.phones(spelling + "r"): spelling + "r"
+    for spelling in sorted(phonemes.syllables(), key=len)
+    if phonemes.is_rhotic(spelling + "r")
+}
 
 
 def pinyin_of(utterance: frontend.Utterance) -> str:
@@ -17,14 +23,30 @@ def pinyin_of(utterance: frontend.Utterance) -> str:
         tones = set(utterance.tones[place : place + count])
         assert len(tones) == 1
         tone = tones.pop()
-        if count == 1:
+        if phones == ("er",):
+            said[-1] = f"{_COLOURED[utterance.phones[place - utterance.word2ph[len(said)] : place]]}{tone}"
+            said.append("")
+        elif tone == 0:
+            assert count == 1
             assert phones[0] in symbols.MARKS + symbols.INLINE_MARKS
-            assert tone == 0
             said.append(phones[0])
         else:
-            said.append(f"{_SPELLINGS[phones[0], phones[1]]}{tone}")
+            said.append(f"{_SPELLINGS.get(phones, phones)}{tone}")
         place += count
-    return " ".join(said)
+    return " ".join(filter(None, said))
+
+
+@pytest.fixture(scope="session")
+def heard() -> Callable[[str], str]:
+    """Spells each coloured syllable of a pinyin one way: wanr2 and war2 sound alike."""
+
+    def spell(pinyin: str) -> str:
+        return " ".join(
+            f"{_COLOURED[phonemes.phones(said[:-1])]}{said[-1]}" if said[-2:-1] == "r" and said[:2] != "er" else said
+            for said in pinyin.split()
+        )
+
+    return spell
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ READINGS = [
     ("高高兴兴", "gao1 gao5 xing4 xing5", "gao1 gao1 xing4 xing4", "only doubled verbs and kin are neutral"),
     ("走走", "zou3 zou5", "zou2 zou5", "a doubled third-tone verb rises first"),
     ("啊，好", "a5 , hao3", "a1 , hao3", "an interjection is no particle"),
-    ("玩儿", "wan2 er2", "wan2 er5", "the suffix 儿 has no tone of its own"),
+    ("玩儿", "wan2 er2", "wanr2", "the suffix 儿 is no syllable of its own"),
     ("永远很美", "yong2 yuan2 hen3 mei3", "yong2 yuan3 hen2 mei3", "third tones are paired with what follows"),
     ("一起走", "yi4 qi3 zou3", "yi4 qi2 zou3", "third tones meet across words"),
     ("种地", "zhong4 di5", "zhong4 di4", "not every 地 at the end is the particle"),

@@ -69,6 +69,12 @@ POLYPHONES = [
     ("角色", "jue2 se4"),
     ("血液", "xue4 ye4"),
     ("龘龘", "da2 da2"),
+    ("树倒了", "shu4 dao3 le5"),
+    ("今天得去", "jin1 tian1 dei3 qu4"),
+    ("地道战", "di4 dao4 zhan4"),
+    ("胖子会计划", "pang4 zi5 hui4 ji4 hua4"),
+    ("曾国藩和单田芳", "zeng1 guo2 fan1 he2 shan4 tian2 fang1"),
+    ("他长头发", "ta1 chang2 tou2 fa5"),
 ]
 
 BU_AND_YI = [
@@ -157,19 +163,28 @@ NEUTRAL_TONES = [
     ("天天", "tian1 tian1"),
     ("高高兴兴", "gao1 gao1 xing4 xing4"),
     ("试试，看看", "shi4 shi5 , kan4 kan5"),
+    ("试试看看", "shi4 shi5 kan4 kan5"),
+    ("散散步", "san4 san5 bu4"),
     ("啊，真好啊", "a1 , zhen1 hao3 a5"),
     ("嗯，好的", "en4 , hao3 de5"),
 ]
 
 ERHUA = [
-    ("玩儿", "wan2 er5"),
-    ("花儿", "hua1 er5"),
-    ("小鸟儿", "xiao2 niao3 er5"),
-    ("一会儿", "yi2 hui4 er5"),
+    ("玩儿", "wanr2"),
+    ("花儿", "huar1"),
+    ("小鸟儿", "xiao2 niaor3"),
+    ("一会儿", "yi2 huir4"),
+    ("有点儿冷", "you2 dianr2 leng3"),
+    ("这儿和那儿", "zher4 he2 nar4"),
+    ("玩儿命", "wanr2 ming4"),
+    ("老头儿在胡同儿里唱歌儿", "lao3 tour2 zai4 hu2 tongr4 li5 chang4 ger1"),
+    ("没事儿，聊聊天儿", "mei2 shir4 , liao2 liao5 tianr1"),
     ("女儿", "nv3 er2"),
     ("儿子", "er2 zi5"),
     ("婴儿", "ying1 er2"),
     ("儿童", "er2 tong2"),
+    ("幼儿园", "you4 er2 yuan2"),
+    ("孤儿院的男儿", "gu1 er2 yuan4 de5 nan2 er2"),
 ]
 
 PUNCTUATION = [
@@ -191,5 +206,7 @@ ROWS = POLYPHONES + BU_AND_YI + THIRD_TONES + NEUTRAL_TONES + ERHUA + PUNCTUATIO
 
 
 @pytest.mark.parametrize(("written", "said"), ROWS, ids=[written for written, _ in ROWS])
-def test_it_is_read_as_a_dictionary_says(read: Callable[[str], str], written: str, said: str) -> None:
-    assert read(written) == said
+def test_it_is_read_as_a_dictionary_says(
+    read: Callable[[str], str], heard: Callable[[str], str], written: str, said: str
+) -> None:
+    assert read(written) == heard(said)

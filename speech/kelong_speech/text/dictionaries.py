@@ -108,7 +108,15 @@ def _load_cedict() -> dict[str, tuple[tuple[Syllable, ...], ...]]:
 
 _TONES: Final = {
     marked: (letter, tone)
-    for letter, row in {"a": "āáǎà", "e": "ēéěè", "i": "īíǐì", "o": "ōóǒò", "u": "ūúǔù", "v": "ǖǘǚǜ", "n": " ńňǹ"}.items()
+    for letter, row in {
+        "a": "āáǎà",
+        "e": "ēéěè",
+        "i": "īíǐì",
+        "o": "ōóǒò",
+        "u": "ūúǔù",
+        "v": "ǖǘǚǜ",
+        "n": " ńňǹ",
+    }.items()
     for tone, marked in enumerate(row, 1)
 }
 

@@ -15,7 +15,8 @@ def words() -> dict[str, frozenset[str]]:
     """The word lists by name.
 
     From PaddleSpeech: `neutral_tone_words`, whose last syllable is neutral, and `never_neutral_words`, which only look
-    so. Ours, all of words that keep the full tone a rule would take: `full_zi` (王子), `full_er` (女儿),
+    so. Ours, all of words that keep the full tone a rule would take: `full_after_all` (words of the first list that
+    现代汉语词典 gives in full, or that are so in their usual sense: 计划), `full_zi` (王子), `full_er` (女儿),
     `full_reduplications` (天天), `full_shang_xia_li` (以上), `not_neutral_inside` (东西方, whose 东西 is no
     东西); and `also_neutral`, which PaddleSpeech does not list.
     """

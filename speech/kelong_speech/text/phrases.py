@@ -28,6 +28,7 @@ _SURNAMES: Final = {
     "逄": "pang2", "柏": "bai3", "贾": "jia3", "长孙": "zhang3 sun1", "尉迟": "yu4 chi2", "万俟": "mo4 qi2",
     "令狐": "ling2 hu2", "澹台": "tan2 tai2",
 }  # fmt: skip
+_TITLES: Final = ("先生", "女士", "小姐", "太太", "老师", "教授", "博士")
 _FULL_ER: Final = pinyin.Syllable("er", 2)
 _COLOUR: Final = pinyin.Syllable("er", 5)
 _LONGEST_BEFORE_ER: Final = 4  # characters of a word that ends in 儿
@@ -54,8 +55,11 @@ class PhraseReader:
         text = "".join(word.text for word in words)
         said: list[pinyin.Syllable] = []
         for word in self._joined(words):
-            start = len(said)
-            said += self._word(word, choices[start : start + len(word.text)])
+            start, end = len(said), len(said) + len(word.text)
+            if text[start:end] in self._surnames and (text[start - 1 : start] == "姓" or text.startswith(_TITLES, end)):
+                said += self._surnames[text[start:end]]
+            else:
+                said += self._word(word, choices[start:end])
             if "儿" in word.text:
                 self._settle_er(text, said, start)
         return said
@@ -75,9 +79,10 @@ class PhraseReader:
             place += 1
 
     def _word(self, word: segment.Word, choices: Sequence[pinyin.Choice | None]) -> list[pinyin.Syllable]:
+        is_name = word.tag.startswith("nr")
         places = self._dictionaries.places(word.text) if len(word.text) > 1 else ()
         if places:
-            return _listed(word.text, places, choices)
+            return _listed(word.text, places, [None] * len(places) if is_name else choices)
         said: list[pinyin.Syllable] = []
         while len(said) < len(word.text):
             start = len(said)
@@ -87,7 +92,7 @@ class PhraseReader:
                 said += _listed(inner, places, choices[start : start + len(inner)])
             else:
                 said.append(self._alone(word.text[start], choices[start]))
-        if word.tag == "nr":
+        if is_name:
             for length in (2, 1):
                 surname = self._surnames.get(word.text[:length])
                 if surname and length < len(word.text) <= length + 2:

@@ -8,9 +8,10 @@ the original and why is a table in tests/text/test_differences.py.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final, NamedTuple
 
-from kelong_speech.text import lexicon, pinyin, segment
+from kelong_speech.text import lexicon, phonemes, phrases, pinyin, segment
 
 _NUMERALS: Final = frozenset("〇零一二三四五六七八九十百千万亿")
 _UNITS: Final = frozenset("百千万亿")
@@ -27,9 +28,12 @@ _BEFORE_FULL_BU: Final = frozenset("绝决并从也都就还又才我你他她�
 
 
 class _Span(NamedTuple):
+    """A word of the phrase; `word` has the 儿 that colours one of its syllables, `text` has not."""
+
     text: str
     tag: str
     start: int
+    word: str = ""
 
     @property
     def end(self) -> int:
@@ -59,17 +63,44 @@ class PieceReader:
     """Reads one phrase of normalised text without marks."""
 
     segmenter: segment.Segmenter
-    reader: pinyin.Reader
+    reader: phrases.PhraseReader
 
-    def read(self, text: str, given: Mapping[int, pinyin.Syllable]) -> list[pinyin.Syllable]:
+    def read(
+        self, text: str, given: Mapping[int, pinyin.Syllable], choices: Sequence[pinyin.Choice | None] = ()
+    ) -> list[pinyin.Syllable]:
         """The syllables of a phrase as they are said, one per character.
 
         `given` holds the readings the writer asked for by place; they are kept as they are, and their neighbours
-        change by them.
+        change by them. `choices` are a polyphone model's readings, one for each character, or none at all. 儿 as a
+        colour is the syllable `r`, with the tone of the syllable before it, which is spelled `wanr`.
         """
+        phrase = self._lexical(text, given, choices)
+        colours = _colours(phrase)
+        if colours:
+            phrase = _without(phrase, colours)
+        for rule in RULES:
+            rule(phrase)
+        said = [pinyin.Syllable(*said) for said in zip(phrase.spellings, phrase.tones, strict=True)]
+        for place in colours:
+            base = said[place - 1]
+            said[place - 1] = base._replace(spelling=base.spelling + phonemes.R_COLOUR)
+            said.insert(place, pinyin.Syllable(phonemes.R_COLOUR, base.tone))
+        return said
+
+    def is_verb(self, word: str) -> bool:
+        """Whether the segmenter takes the word by itself for a verb."""
+        return self.segmenter.words(word)[0].tag.startswith("v")
+
+    def lexical(self, text: str, choices: Sequence[pinyin.Choice | None] = ()) -> list[pinyin.Syllable]:
+        """The syllables of a phrase as a dictionary would give them in this place, before any tone changes."""
+        phrase = self._lexical(text, {}, choices)
+        return [pinyin.Syllable(*said) for said in zip(phrase.spellings, phrase.tones, strict=True)]
+
+    def _lexical(
+        self, text: str, given: Mapping[int, pinyin.Syllable], choices: Sequence[pinyin.Choice | None]
+    ) -> "_Phrase":
         words = self.segmenter.words(text)
-        readings = self.reader.read([word.text for word in words])
-        syllables = [syllable for reading in readings for syllable in reading]
+        syllables = self.reader.read(words, choices or [None] * len(text))
         for place, syllable in given.items():
             syllables[place] = syllable
         phrase = _Phrase(
@@ -80,19 +111,54 @@ class PieceReader:
             tools=self,
             given=frozenset(given),
         )
-        for rule in RULES:
-            rule(phrase)
-        return [pinyin.Syllable(*said) for said in zip(phrase.spellings, phrase.tones, strict=True)]
+        _particles(phrase)
+        return phrase
+
+
+def _colours(phrase: _Phrase) -> list[int]:
+    """Where 儿 only colours the syllable before it: 玩儿, 一会儿; the dictionaries' er5 says so."""
+    found: list[int] = []
+    for place in range(1, len(phrase.text)):
+        asked = phrase.spellings[place] == phonemes.R_COLOUR or (
+            phrase.text[place] == "儿"
+            and (phrase.spellings[place], phrase.tones[place]) == ("er", 5)
+            and place not in phrase.given
+        )
+        can_be = place - 1 not in found and phonemes.is_rhotic(phrase.spellings[place - 1] + phonemes.R_COLOUR)
+        if asked and can_be:
+            found.append(place)
+    return found
+
+
+def _without(phrase: _Phrase, colours: Sequence[int]) -> _Phrase:
+    """The phrase in syllables: the characters that only colour are left out."""
+    dropped = frozenset(colours)
+    kept = [place for place in range(len(phrase.text)) if place not in dropped]
+    spans = []
+    for span in phrase.spans:
+        inside = [place for place in kept if span.start <= place < span.end]
+        if inside:
+            text = "".join(phrase.text[place] for place in inside)
+            spans.append(_Span(text, span.tag, kept.index(inside[0]), span.text))
+    return _Phrase(
+        text="".join(phrase.text[place] for place in kept),
+        spans=spans,
+        spellings=[phrase.spellings[place] for place in kept],
+        tones=[phrase.tones[place] for place in kept],
+        tools=phrase.tools,
+        given=frozenset(place for place, old in enumerate(kept) if old in phrase.given),
+    )
 
 
 def _spans(words: Sequence[segment.Word]) -> list[_Span]:
-    """The words with their places; a verb said twice, which the segmenter may cut, is one word."""
+    """The words with their places; a verb said twice, which the segmenter may cut, is one word: 试试|看看."""
     spans: list[_Span] = []
     start = 0
     for word in words:
-        last = spans[-1] if spans else None
-        if last and last.text == word.text and len(word.text) == 1 and last.tag == word.tag == "v":
-            spans[-1] = last._replace(text=last.text + word.text)
+        last = spans[-1] if spans else _Span("", "", 0)
+        if last.text[-1:] == word.text and last.tag == word.tag == "v" and len(last.text) in (1, 3):
+            spans[-1:] = [last._replace(text=last.text[:-1])] if len(last.text) == 3 else []
+            spans.append(_Span(word.text * 2, word.tag, start - 1))
         else:
             spans.append(_Span(word.text, word.tag, start))
         start += len(word.text)
@@ -100,13 +166,16 @@ def _spans(words: Sequence[segment.Word]) -> list[_Span]:
 
 
 def _particles(phrase: _Phrase) -> None:
-    """地 and 得 as particles are de: 慢慢地走, 跑得快. 得 stays de2 in 得了第一 and is dei3 in 我得走."""
+    """地 and 得 as particles are de: 慢慢地走, 跑得快. 得 stays de2 in 得了第一 and is dei3 in 我得走, 今天|得去."""
     before = _Span("", "", 0)
     for index, span in enumerate(phrase.spans):
         after = phrase.spans[index + 1] if index + 1 < len(phrase.spans) else _Span("", "", 0)
         inside = len(span.text) == 3 and span.text[1] == "得" and span.tag in ("v", "l")
         if inside and not phrase.tools.reader.knows(span.text):
             _say(phrase, span.start + 1, "de", 5)
+        elif len(span.text) == 2 and span.text[0] == "得" and span.tag == "v" and before.tag in ("r", "t", "n", "d"):
+            if not phrase.tools.reader.knows(span.text):
+                _say(phrase, span.start, "dei", 3)
         elif span.text == "地" and span.tag == "uv" and before.text:
             _say(phrase, span.start, "de", 5)
         elif span.text == "得" and before.text and after.text[:1] not in ("", "了", "到"):
@@ -164,20 +233,26 @@ def _yi_tone(phrase: _Phrase, span: _Span, place: int) -> int:
 
 def _neutral(phrase: _Phrase) -> None:
     """Particles, suffixes, doubled verbs and kin, and the listed words end in the neutral tone."""
+    of_a_thing = False  # a noun or a pronoun stands before: 屋子里
     for span in phrase.spans:
         measure = span.text.find("个")
         counted = phrase.char(span.start + measure - 1)
         if measure >= 0 and span.text != "个个" and counted and (counted in _COUNTING or counted.isnumeric()):
             phrase.set_tone(span.start + measure, 5)
         if len(span.text) == 1:
-            if span.start and span.text in _PARTICLES:
+            if span.start and (span.text in _PARTICLES or (span.text in "里上" and span.tag == "f" and of_a_thing)):
                 phrase.set_tone(span.start, 5)
+        elif span.word and span.word[-1] == "儿" != span.text[-1]:
+            pass  # the colour keeps the tone: 老头儿 against 老头
         elif len(span.text) == 2 and span.text[0] == span.text[1]:
             _double(phrase, span)
+        elif len(span.text) == 3 and span.text[0] == span.text[1] and phrase.tools.is_verb(span.text[0]):
+            phrase.set_tone(span.start + 1, 5)
         elif _ends_neutral(phrase, span):
             phrase.set_tone(span.end - 1, 5)
         else:
             _listed(phrase, span)
+        of_a_thing = span.tag[:1] in "nsr"
 
 
 def _double(phrase: _Phrase, span: _Span) -> None:
@@ -203,31 +278,28 @@ def _ends_neutral(phrase: _Phrase, span: _Span) -> bool:
     if last in "上下里":
         return span.tag in ("s", "l", "f") and text not in lists["full_shang_xia_li"]
     if last in "来去":
-        return text[-2] in "上下进出回过起开"
+        return span.tag != "t" and text[-2] in "上下进出回过起开"
     return last in _PARTICLES and not known
+
+
+@cache
+def _neutral_words() -> frozenset[str]:
+    lists = lexicon.words()
+    return (lists["neutral_tone_words"] | lists["also_neutral"]) - lists["full_after_all"]
 
 
 def _listed(phrase: _Phrase, span: _Span) -> None:
     lists = lexicon.words()
+    neutral = _neutral_words()
     if span.text in lists["not_neutral_inside"]:
         return
     end = span.start
     for half in phrase.tools.segmenter.halves(span.text):
         end += len(half)
-        if half in lists["neutral_tone_words"]:
+        if half in neutral:
             phrase.set_tone(end - 1, 5)
-    if span.text in lists["neutral_tone_words"] | lists["also_neutral"]:
+    if span.text in neutral:
         phrase.set_tone(span.end - 1, 5)
-
-
-def _erhua(phrase: _Phrase) -> None:
-    """The suffix 儿 has no tone of its own: 花儿. In 女儿 and its like it is a syllable as good as any."""
-    full = lexicon.words()["full_er"]
-    for span in phrase.spans:
-        place = span.end - 1
-        whole_syllable = span.text in full or phrase.text[max(place - 1, 0) : place + 1] in full
-        if place > 0 and phrase.text[place] == "儿" and phrase.spellings[place] == "er" and not whole_syllable:
-            phrase.set_tone(place, 5)
 
 
 def _third(phrase: _Phrase) -> None:
@@ -261,4 +333,4 @@ def _third_in_word(phrase: _Phrase, span: _Span) -> None:
             phrase.set_tone(cut - 1, 2)
 
 
-RULES: Final[tuple[Callable[[_Phrase], None], ...]] = (_particles, _bu, _yi, _neutral, _erhua, _third)
+RULES: Final[tuple[Callable[[_Phrase], None], ...]] = (_bu, _yi, _neutral, _third)
