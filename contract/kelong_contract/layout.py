@@ -11,6 +11,7 @@ One bucket per installation:
         corpus/features/<kind>/<key>.safetensors encoder features, by content and configuration
         corpus/corpus.json                       the frozen corpus of this voice
         progress.json                            where training is
+        memory.json                              how much of a batch fits into memory, once something did not
         pins.json                                the steps that training must keep; the operator's only document here
         losses/<attempt>.jsonl                   one line per step of that attempt
         checkpoints/<step>/<attempt>/<file>      tensors and state
@@ -135,6 +136,11 @@ def corpus_report(voice: Voice) -> str:
 def progress(voice: Voice) -> str:
     """Where training is."""
     return f"{voice.prefix}progress.json"
+
+
+def memory(voice: Voice) -> str:
+    """How many frames a training step computes at once, written once a step did not fit into memory."""
+    return f"{voice.prefix}memory.json"
 
 
 def pins(voice: Voice) -> str:

@@ -51,7 +51,8 @@ class Transcript:
 class Clip:
     """One training example: mono FLAC in the store under its content's digest, and what is said in it.
 
-    `phones`, `tones`, `word2ph` are the front end's (before blanks); empty until the phoneme stage has run.
+    `phones`, `tones`, `word2ph`, `language_ids` are the front end's (before blanks); empty until the phoneme stage has
+    run.
     `features` maps a kind (text, style) to the key of its file; empty where the preset uses none.
     """
 
@@ -67,6 +68,7 @@ class Clip:
     phones: tuple[str, ...] = ()
     tones: tuple[int, ...] = ()
     word2ph: tuple[int, ...] = ()
+    language_ids: tuple[int, ...] = ()
     features: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -104,7 +106,10 @@ class Rejection:
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
-    """The dataset after a stage. Every second of a recording is in one clip, one rejection, or counted silence."""
+    """The dataset after a stage. Every second of a recording is in one clip, one rejection, or counted silence.
+
+    `held_out` are the digests of clips that training never sees, chosen once the clips are final.
+    """
 
     stage: str
     speakers: dict[str, int]
@@ -112,6 +117,7 @@ class Corpus:
     transcripts: tuple[Transcript, ...] = ()
     clips: tuple[Clip, ...] = ()
     rejections: tuple[Rejection, ...] = ()
+    held_out: tuple[str, ...] = ()
     format: int = 1
 
 
@@ -333,6 +339,19 @@ class Progress:
     finished_stages: tuple[str, ...] = ()
     pod: str = ""
     problem: Problem | None = None
+    format: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryBudget:
+    """How many padded frames a training step computes at once on a device, None as long as whole batches fit.
+
+    It is about batches of `batch_frames` on that device, and means nothing for others.
+    """
+
+    device: str
+    batch_frames: int
+    frames_at_once: int | None
     format: int = 1
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import pathlib
+import re
+import string
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -37,6 +39,10 @@ def unavailable(what: str, where: object, reason: str) -> sources.ModelSourceUna
     return sources.ModelSourceUnavailable(str(where), f"the {what} there cannot be used, {reason}")
 
 
+_LETTERS = frozenset(string.ascii_letters)
+_RUNS = re.compile(r"[A-Za-z]+|[\s\S]")
+
+
 class TextEncoder:
     """A BERT-like encoder whose hidden states, one per character, are spread over the phonemes of each character."""
 
@@ -50,7 +56,7 @@ class TextEncoder:
         cls, folder: pathlib.Path, *, hidden_state: int = DEFAULT_HIDDEN_STATE, device: torch.device | None = None
     ) -> TextEncoder:
         """Load from a folder with weights, config.json and vocabulary; raises `ModelSourceUnavailable`."""
-        model = _load_model(folder, "text encoder", add_pooling_layer=False)
+        model = load_model(folder, "text encoder", add_pooling_layer=False)
         layers = model.config.num_hidden_layers
         if not -(layers + 1) <= hidden_state <= layers:
             reason = f"it has {layers + 1} hidden states, number {hidden_state} was asked for"
@@ -77,18 +83,41 @@ class TextEncoder:
         if len(word2ph) != len(spoken) + 2:
             expected = len(spoken) + 2
             raise ValueError(f"{len(spoken)} characters and two edges need {expected} counts, not {len(word2ph)}")
-        if len(spoken) > self.max_characters:
+        tokens, places = self._tokens(spoken)
+        if len(tokens) > self.max_characters:
             raise TextTooLong(
-                f"{len(spoken)} characters in one piece, the text encoder takes {self.max_characters}: split the text"
+                f"{len(tokens)} characters in one piece, the text encoder takes {self.max_characters}: split the text"
             )
-        # Character by character, as its own tokeniser splits Chinese: one token each, whatever the vocabulary lacks.
-        tokens = [self._tokenizer.cls_token, *spoken, self._tokenizer.sep_token]
+        tokens = [self._tokenizer.cls_token, *tokens, self._tokenizer.sep_token]
         ids = torch.tensor([self._tokenizer.convert_tokens_to_ids(tokens)], device=self._model.device)
         states = self._model(input_ids=ids, attention_mask=torch.ones_like(ids), output_hidden_states=True)
-        state = states.hidden_states[self._hidden_state][0].float()  # [N + 2, C]
+        state = states.hidden_states[self._hidden_state][0].float()  # [tokens + 2, C]
         features: Tensor = (state / state.norm(dim=0, keepdim=True).clamp_min(1e-12)).cpu()
-        spread: Tensor = features.repeat_interleave(torch.tensor(list(word2ph)), dim=0)
+        by_character = features[torch.tensor([0, *(place + 1 for place in places), len(features) - 1])]
+        spread: Tensor = by_character.repeat_interleave(torch.tensor(list(word2ph)), dim=0)
         return spread.T.contiguous()
+
+    def _tokens(self, spoken: str) -> tuple[list[str], list[int]]:
+        """The tokens of a text, and for each of its characters the place of the token that covers it.
+
+        Chinese goes character by character, as the model's own tokeniser splits it: one token each, whatever the
+        vocabulary lacks. Latin letters go word by word as that tokeniser cuts them. A space, which only parts two
+        Latin words, belongs to the token before it.
+        """
+        tokens: list[str] = []
+        places: list[int] = []
+        for run in _RUNS.findall(spoken):
+            if run == " " and tokens:
+                places.append(len(tokens) - 1)
+                continue
+            pieces = self._tokenizer.tokenize(run) if run[0] in _LETTERS else [run]
+            sizes = [len(piece.removeprefix("##")) for piece in pieces]
+            if sum(sizes) != len(run):  # a word the vocabulary has no pieces for: one unknown token
+                pieces, sizes = [self._tokenizer.unk_token], [len(run)]
+            for piece, size in zip(pieces, sizes, strict=True):
+                places += [len(tokens)] * size
+                tokens.append(piece)
+        return tokens, places
 
 
 class StyleEncoder:
@@ -101,7 +130,7 @@ class StyleEncoder:
     @classmethod
     def load(cls, folder: pathlib.Path, *, device: torch.device | None = None) -> StyleEncoder:
         """Load from a folder with weights, config.json and extractor; raises `ModelSourceUnavailable`."""
-        model = _load_model(folder, "style encoder")
+        model = load_model(folder, "style encoder")
         try:
             extractor: Any = transformers.AutoFeatureExtractor
             extractor = extractor.from_pretrained(folder, local_files_only=True)
@@ -136,8 +165,11 @@ def _unit(vector: Tensor) -> Tensor:
     return torch.nn.functional.normalize(vector, dim=0)
 
 
-def _load_model(folder: pathlib.Path, what: str, **options: bool) -> Any:
-    """A model whose every tensor comes from the folder: transformers itself would draw missing ones at random."""
+def load_model(folder: pathlib.Path, what: str, **options: bool) -> Any:
+    """A model whose every tensor comes from the folder: transformers itself would draw missing ones at random.
+
+    Raises `ModelSourceUnavailable`.
+    """
     if not (folder / "config.json").is_file():
         raise unavailable(what, folder, "there is no config.json in it")
     try:

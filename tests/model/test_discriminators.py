@@ -46,8 +46,8 @@ def test_names_shapes_types_and_order_of_the_tensors_are_the_originals(layout, n
 
 def test_scores_of_sound_are_the_originals(filled, recorded, named_tensor):
     judges = filled(made("D"))
-    for sound, which in (("wav", "mpd.real"), ("wav_hat", "mpd.fake")):
-        judgement = judges(named_tensor(sound, (1, 1, 4096), 0.1))
+    sounds = [named_tensor(name, (1, 1, 4096), 0.1) for name in ("wav", "wav_hat")]
+    for judgement, which in zip(judges(*sounds), ("mpd.real", "mpd.fake"), strict=True):
         for score, expected in zip(judgement.scores, recorded[which], strict=True):
             # Ours holds a period's columns as rows; the original lays them out side by side.
             assert_matches(score.squeeze(1).T, expected)
@@ -55,7 +55,8 @@ def test_scores_of_sound_are_the_originals(filled, recorded, named_tensor):
 
 
 def test_scores_of_what_a_wavlm_hears_are_the_originals(filled, recorded, named_tensor):
-    assert_matches(filled(made("WD"))(named_tensor("wavlm", (1, 9984, 6))), recorded["wd"])
+    (scores,) = filled(made("WD"))(named_tensor("wavlm", (1, 9984, 6)))
+    assert_matches(scores, recorded["wd"])
 
 
 def test_scores_of_durations_are_the_originals(timing, original, inputs, speaker, recorded, named_tensor):

@@ -19,7 +19,7 @@ from kelong_trainer.context import BadData
 log = logging.getLogger(__name__)
 
 KEEP_WHOLE = 2  # the newest steps keep what a resume needs; older ones only what speaking needs
-FOR_RESUMING = (state.DISCRIMINATORS, state.OPTIMISER)
+FOR_RESUMING = (state.DISCRIMINATORS, state.OPTIMISER, state.RAW_GENERATOR)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,8 @@ def manifest(store: stores.Store, place: layout.Voice, step: int) -> manifests.C
 
 def fetch(store: stores.Store, wanted: manifests.CheckpointManifest, folder: pathlib.Path) -> None:
     """Download a step's files and compare their digests; raises BadData naming the first that does not match."""
-    for name in state.FILES:
+    averaged = any(stored.name == state.RAW_GENERATOR for stored in wanted.files)
+    for name in (*state.FILES, state.RAW_GENERATOR) if averaged else state.FILES:
         try:
             stored = wanted.file(name)
             store.get_file(stored.key, folder / name)

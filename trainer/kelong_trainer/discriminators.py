@@ -26,11 +26,12 @@ DURATION_DROPOUT = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class DiscriminatorConfig:
-    """Widths of the judges' layers; the defaults are the original's."""
+    """Widths of the judges' layers; the defaults are the original's. They begin to judge at the step `from_step`."""
 
     scale_channels: tuple[int, ...] = (16, 64, 256, 1024, 1024, 1024)
     scale_groups: tuple[int, ...] = (1, 4, 16, 64, 256, 1)
     period_channels: tuple[int, ...] = (32, 128, 512, 1024, 1024)
+    from_step: int = 1
 
 
 _SIZES = {
@@ -68,11 +69,14 @@ class _NormedConv(nn.Module):
         self.weight_v = nn.Parameter(weight)
         self.stride, self.groups, self.padding, self.flat = stride, groups, (kernel - 1) // 2, flat
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, inputs, S] to [B, outputs, ceil(S / stride)]."""
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Each [B, inputs, S] to [B, outputs, ceil(S / stride)]; the weight is normed once for all of them."""
         weight = torch._weight_norm(self.weight_v, self.weight_g, 0)
         weight = weight.squeeze(-1) if self.flat else weight
-        return functional.conv1d(x, weight, self.bias, stride=self.stride, padding=self.padding, groups=self.groups)
+        return tuple(
+            functional.conv1d(x, weight, self.bias, stride=self.stride, padding=self.padding, groups=self.groups)
+            for x in inputs
+        )
 
 
 class _Judge(nn.Module):
@@ -83,14 +87,15 @@ class _Judge(nn.Module):
         self.convs = nn.ModuleList(convs)
         self.conv_post = post
 
-    def forward(self, sound: Tensor) -> tuple[Tensor, ...]:
-        """[B, 1, S] to the feature maps."""
-        x = self.arrange(sound)
+    def forward(self, *sounds: Tensor) -> tuple[tuple[Tensor, ...], ...]:
+        """Each [B, 1, S] to its feature maps."""
+        seen = tuple(self.arrange(sound) for sound in sounds)
         maps = []
         for conv in self.convs:
-            x = functional.leaky_relu(conv(x), LEAKY_SLOPE)
-            maps.append(x)
-        return (*maps, self.conv_post(x))
+            seen = tuple(functional.leaky_relu(x, LEAKY_SLOPE) for x in conv(*seen))
+            maps.append(seen)
+        maps.append(self.conv_post(*seen))
+        return tuple(zip(*maps, strict=True))
 
     def arrange(self, sound: Tensor) -> Tensor:
         """The sound as this judge looks at it."""
@@ -146,10 +151,13 @@ class Discriminators(nn.Module):
         judges: list[_Judge] = [_ScaleJudge(config), *(_PeriodJudge(period, config) for period in PERIODS)]
         self.discriminators = nn.ModuleList(judges)
 
-    def forward(self, sound: Tensor) -> Judgement:
-        """[B, 1, S] to the judgement; real and made sound may share one batch."""
-        maps = tuple(judge(sound) for judge in self.discriminators)
-        return Judgement(scores=tuple(features[-1] for features in maps), features=maps)
+    def forward(self, *sounds: Tensor) -> tuple[Judgement, ...]:
+        """A judgement of each [B, 1, S]. They do not share a batch: their gradients go different ways."""
+        judged = [judge(*sounds) for judge in self.discriminators]
+        return tuple(
+            Judgement(scores=tuple(features[-1] for features in maps), features=maps)
+            for maps in zip(*judged, strict=True)
+        )
 
 
 class WavLMDiscriminator(nn.Module):
@@ -164,12 +172,12 @@ class WavLMDiscriminator(nn.Module):
         self.convs = nn.ModuleList(_NormedConv(a, b, 5, flat=False) for a, b in ((64, 128), (128, 256), (256, 256)))
         self.conv_post = _NormedConv(256, 1, 3, flat=False)
 
-    def forward(self, heard: Tensor) -> Tensor:
-        """Stacked hidden states [B, C, N] to scores [B, N]: 1 real, 0 made."""
-        x = self.pre(heard)
+    def forward(self, *heard: Tensor) -> tuple[Tensor, ...]:
+        """Each of stacked hidden states [B, C, N] to scores [B, N]: 1 real, 0 made."""
+        x = self.pre(*heard)
         for conv in self.convs:
-            x = functional.leaky_relu(conv(x), LEAKY_SLOPE)
-        return torch.as_tensor(self.conv_post(x).squeeze(1))
+            x = tuple(functional.leaky_relu(each, LEAKY_SLOPE) for each in conv(*x))
+        return tuple(scores.squeeze(1) for scores in self.conv_post(*x))
 
 
 class DurationDiscriminator(nn.Module):
@@ -190,12 +198,18 @@ class DurationDiscriminator(nn.Module):
         self.output_layer = nn.Sequential(nn.Linear(2 * hidden_channels, 1), nn.Sigmoid())
 
     def forward(
-        self, hidden: Tensor, mask: Tensor, speaker: Tensor, candidates: Sequence[Tensor]
+        self,
+        hidden: Tensor,
+        mask: Tensor,
+        speaker: Tensor,
+        candidates: Sequence[Tensor],
+        *,
+        into_padding: bool = False,
     ) -> tuple[Tensor, ...]:
         """For each of the candidates, log durations [B, 1, T], the scores [B, T]: 1 found, 0 predicted.
 
         hidden [B, H, T], mask [B, 1, T], speaker [B, G, 1]. Scores of phonemes that the mask leaves out mean nothing;
-        the others do not depend on how far the batch is padded.
+        the others do not depend on how far the batch is padded, unless the LSTM reads `into_padding` as the original's.
         """
         x = hidden.detach() + self.cond(speaker.detach())
         for conv, norm in ((self.conv_1, self.norm_1), (self.conv_2, self.norm_2)):
@@ -203,9 +217,11 @@ class DurationDiscriminator(nn.Module):
         count = len(candidates)
         told = self.dur_proj(torch.cat(list(candidates)))  # [count x B, H, T]
         both = torch.cat([x.repeat(count, 1, 1), told], dim=1).transpose(1, 2)  # [count x B, T, 2 H]
-        lengths = mask.sum(dim=(1, 2)).long().repeat(count)
-        scores = self.output_layer(self._read(both, lengths)).squeeze(2)  # [count x B, T]
-        return tuple(scores.chunk(count))
+        if into_padding:
+            read, _ = self.LSTM(both)
+        else:
+            read = self._read(both, mask.sum(dim=(1, 2)).long().repeat(count))
+        return tuple(self.output_layer(read).squeeze(2).chunk(count))
 
     def _read(self, x: Tensor, lengths: Tensor) -> Tensor:
         """The LSTM both ways, the way back from each item's own end: [B, T, 2 H] to [B, T, 2 H]."""

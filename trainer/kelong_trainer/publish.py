@@ -95,9 +95,8 @@ class Publisher:
         if broken:  # the losses of the next step would have told, but by then this one would be published
             raise BadData(conditions.NAN_LOSS, f"step {step} is not saved: {broken} are no longer numbers")
         folder = context.work_dir / "checkpoints" / str(step)
-        state.write(save.snapshot, save.facts, self._config, folder)
         files = []
-        for name in state.FILES:
+        for name in state.write(save.snapshot, save.facts, self._config, folder):
             key = layout.checkpoint_file(context.place, step, context.attempt, name)
             path = folder / name
             digest = stores.digest_file(path)
@@ -127,4 +126,5 @@ class Publisher:
             speakers=self._config.speaker_ids,
             listed=save.listed,
             files=tuple(files),
+            origin=save.facts.origin,
         )

@@ -1,32 +1,40 @@
 """Everything that training changes, and how it becomes files and comes back.
 
 The files of a checkpoint hold all of it: a resume goes on as if nothing had happened. There is no random state among
-them, because every step's randomness is a function of seed and step (`step.seed_of`) and the data's order one of seed
-and epoch (`dataset.plan`): the state is those numbers.
+them, because every step's randomness is a function of seed, step and clip (`kelong_speech.draws`) and the data's order
+one of seed and epoch (`dataset.plan`): the state is those numbers.
 """
 
 from __future__ import annotations
 
+import logging
 import pathlib
 import platform
 from dataclasses import dataclass, field
+from typing import Any
 
 import safetensors
 import safetensors.torch
 import torch
-from kelong_contract import codec, layout
+from kelong_contract import codec, layout, manifests
 from kelong_contract.orders import Training
 from kelong_speech import config as voice_config
 from kelong_speech import synthesiser
 from torch import Tensor, nn
 
-from kelong_trainer import discriminators
+from kelong_trainer import discriminators, ema, freezing
 from kelong_trainer.dataset import Position
+from kelong_trainer.discriminators import Discriminators, DurationDiscriminator, WavLMDiscriminator
+
+log = logging.getLogger(__name__)
 
 DISCRIMINATORS = "discriminators.safetensors"
 OPTIMISER = "optimiser.safetensors"
 STATE = "state.json"
 FILES = (layout.GENERATOR_FILE, DISCRIMINATORS, OPTIMISER, STATE, layout.CONFIG_FILE)
+# Where a running mean of the weights is kept, the generator's file holds that mean, and this one what training goes on
+# from.
+RAW_GENERATOR = "raw_generator.safetensors"
 
 BETAS = (0.8, 0.99)
 EPSILON = 1e-9
@@ -37,8 +45,9 @@ DECAY_PER_EPOCH = 0.99996
 class Facts:
     """What state.json says.
 
-    `batch` counts batches of at most `batch_frames` padded frames. `threads`, `device`, `cpu` and `torch_version` tell
-    whether a resume can repeat the very numbers of a run never stopped.
+    `batch` counts batches of at most `batch_frames` padded frames. `threads`, `ranks`, `device`, `cpu` and
+    `torch_version` tell whether a resume can repeat the very numbers of a run never stopped. `ordered_learning_rate` is the rate before any
+    decay. `origin` is what the voice began with. `legacy` is by network, for a step whose files were imported.
     """
 
     step: int
@@ -52,6 +61,10 @@ class Facts:
     device: str
     cpu: str
     torch_version: str
+    ranks: int = 1
+    ordered_learning_rate: float | None = None
+    origin: manifests.Origin | None = None
+    legacy: dict[str, manifests.LegacyNumbers] = field(default_factory=dict)
     format: int = 1
 
     @property
@@ -62,24 +75,47 @@ class Facts:
 
 @dataclass(kw_only=True)
 class TrainingState:
-    """Networks and optimisers, the last finished step, and where in the data it ended. The one thing that changes."""
+    """Networks and optimisers, the last finished step, and where in the data it ended. The one thing that changes.
+
+    Networks that the order does without are None and cost nothing. `optimisers` are by the networks' names.
+    """
 
     config: voice_config.VoiceConfig
     generator: synthesiser.Synthesiser
-    discriminators: discriminators.Discriminators
-    generator_optimiser: torch.optim.AdamW
-    discriminator_optimiser: torch.optim.AdamW
+    discriminators: Discriminators
+    wavlm_discriminator: WavLMDiscriminator | None = None
+    duration_discriminator: DurationDiscriminator | None = None
+    optimisers: dict[str, torch.optim.AdamW]
+    average: ema.MovingAverage | None = None
     step: int = 0
     position: Position = field(default_factory=Position)
+
+    @property
+    def judges(self) -> dict[str, nn.Module]:
+        """The networks that the generator is trained against, by name."""
+        return {
+            name: network
+            for name in ("discriminators", "wavlm_discriminator", "duration_discriminator")
+            if (network := getattr(self, name)) is not None
+        }
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """All networks, by name."""
+        return {"generator": self.generator, **self.judges}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """A state's tensors at one step, on the CPU and shared with nobody."""
+    """A state's tensors at one step, on the CPU and shared with nobody.
+
+    `generator` is what is heard and served; `raw_generator` what training goes on from, where that is not the same.
+    """
 
     step: int
     position: Position
     generator: dict[str, Tensor]
+    raw_generator: dict[str, Tensor] | None
     discriminators: dict[str, Tensor]
     optimiser: dict[str, Tensor]
 
@@ -93,58 +129,81 @@ def learning_rate(base: float, epoch: int) -> float:
     return base * DECAY_PER_EPOCH**epoch
 
 
-def fresh(config: voice_config.VoiceConfig, training: Training, device: torch.device) -> TrainingState:
-    """An untrained state; a function of configuration and seed."""
+def fresh(
+    config: voice_config.VoiceConfig, training: Training, device: torch.device, wavlm_channels: int | None = None
+) -> TrainingState:
+    """An untrained state; a function of configuration, order and seed.
+
+    `wavlm_channels` is the width of what a WavLM hears, None without one. Raises context.BadOrder where
+    `training.freeze` names what the model does not have.
+    """
     torch.manual_seed(training.seed)
+    sizes = config.model
     generator = synthesiser.Synthesiser(config).to(device).train()
-    judges = discriminators.Discriminators(discriminators.preset(config.preset)).to(device).train()
+    judges: dict[str, nn.Module] = {"discriminators": Discriminators(discriminators.preset(config.preset))}
+    if wavlm_channels is not None:
+        judges["wavlm_discriminator"] = WavLMDiscriminator(wavlm_channels)
+    if training.duration_discriminator == "On":
+        judges["duration_discriminator"] = DurationDiscriminator(sizes.hidden_channels, sizes.speaker_channels)
+    networks: dict[str, Any] = {"generator": generator}
+    networks |= {name: judge.to(device).train() for name, judge in judges.items()}
+    freezing.apply(generator, training.freeze, training.profile)
     return TrainingState(
         config=config,
-        generator=generator,
-        discriminators=judges,
-        generator_optimiser=_optimiser(generator, training.learning_rate),
-        discriminator_optimiser=_optimiser(judges, training.learning_rate),
+        **networks,
+        optimisers={name: _optimiser(network, training.learning_rate) for name, network in networks.items()},
+        average=ema.MovingAverage(generator, training.ema_decay) if training.ema_decay is not None else None,
     )
 
 
 def snapshot(state: TrainingState) -> Snapshot:
     """A copy of everything that a checkpoint holds."""
+    raw = state.generator.state_dict()
+    moments: dict[str, Tensor] = {}
+    for name, network in state.networks.items():
+        moments |= _moments(name, network, state.optimisers[name])
     return Snapshot(
         step=state.step,
         position=state.position,
-        generator=_copied(state.generator.state_dict()),
-        discriminators=_copied(state.discriminators.state_dict()),
-        optimiser=_copied(
-            _moments("generator", state.generator, state.generator_optimiser)
-            | _moments("discriminators", state.discriminators, state.discriminator_optimiser)
-        ),
+        generator=_copied(raw if state.average is None else state.average.state_dict(state.generator)),
+        raw_generator=None if state.average is None else _copied(raw),
+        discriminators=_copied(_judges_tensors(state)),
+        optimiser=_copied(moments),
     )
 
 
 def not_finite(taken: Snapshot) -> str:
     """The names of tensors that hold what is not a number, a few of them; empty when all is well."""
-    tensors = taken.generator | taken.discriminators
+    tensors = taken.generator | (taken.raw_generator or {}) | taken.discriminators
     return _some([name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())])
 
 
-def write(taken: Snapshot, facts: Facts, config: voice_config.VoiceConfig, folder: pathlib.Path) -> None:
-    """The files of a checkpoint."""
+def write(taken: Snapshot, facts: Facts, config: voice_config.VoiceConfig, folder: pathlib.Path) -> tuple[str, ...]:
+    """Write the files of a checkpoint; their names."""
     folder.mkdir(parents=True, exist_ok=True)
     safetensors.torch.save_file(taken.generator, folder / layout.GENERATOR_FILE)
     safetensors.torch.save_file(taken.discriminators, folder / DISCRIMINATORS)
     safetensors.torch.save_file(taken.optimiser, folder / OPTIMISER)
     (folder / STATE).write_bytes(codec.dumps(facts))
     (folder / layout.CONFIG_FILE).write_bytes(config.to_json())
+    if taken.raw_generator is None:
+        return FILES
+    safetensors.torch.save_file(taken.raw_generator, folder / RAW_GENERATOR)
+    return (*FILES, RAW_GENERATOR)
 
 
 def read(folder: pathlib.Path, state: TrainingState) -> Facts:
     """Put a checkpoint's tensors into `state` and return its facts; raises StateMismatch or codec.Malformed."""
     facts = codec.loads(Facts, (folder / STATE).read_bytes(), STATE)
-    _load(state.generator, folder / layout.GENERATOR_FILE)
-    _load(state.discriminators, folder / DISCRIMINATORS)
+    _read_generator(folder, state)
+    given = safetensors.torch.load_file(folder / DISCRIMINATORS)
+    _compare(DISCRIMINATORS, _judges_tensors(state), given)
+    for name, network in state.judges.items():
+        prefix = _prefix(name)
+        network.load_state_dict({key: given[prefix + key] for key in network.state_dict()})
     moments = safetensors.torch.load_file(folder / OPTIMISER)
-    _set_moments("generator", state.generator, state.generator_optimiser, moments)
-    _set_moments("discriminators", state.discriminators, state.discriminator_optimiser, moments)
+    for name, network in state.networks.items():
+        _set_moments(name, network, state.optimisers[name], moments)
     if moments:
         raise StateMismatch(f"{OPTIMISER} has tensors this model has no use for: {_some(sorted(moments))}")
     state.step, state.position = facts.step, facts.position
@@ -160,8 +219,42 @@ def processor() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
+def _read_generator(folder: pathlib.Path, state: TrainingState) -> None:
+    """The weights, and their running mean where both the file and the order have one."""
+    served = safetensors.torch.load_file(folder / layout.GENERATOR_FILE)
+    _compare(layout.GENERATOR_FILE, state.generator.state_dict(), served)
+    has_raw = (folder / RAW_GENERATOR).exists()
+    if has_raw != (state.average is not None):
+        log.warning("the running mean of the weights %s", "is given up" if has_raw else "begins here")
+    if not has_raw:
+        state.generator.load_state_dict(served)
+        if state.average is not None:
+            state.average.begin(state.generator)
+        return
+    raw = safetensors.torch.load_file(folder / RAW_GENERATOR)
+    _compare(RAW_GENERATOR, state.generator.state_dict(), raw)
+    state.generator.load_state_dict(raw)
+    if state.average is not None:
+        state.average.load(served)
+
+
+def _judges_tensors(state: TrainingState) -> dict[str, Tensor]:
+    """What discriminators.safetensors holds: the tensors of all judges by name."""
+    return {
+        _prefix(name) + key: tensor
+        for name, network in state.judges.items()
+        for key, tensor in network.state_dict().items()
+    }
+
+
+def _prefix(judge: str) -> str:
+    """The judges of sound call their tensors `discriminators.…` already, as in the original's file."""
+    return "" if judge == "discriminators" else f"{judge}."
+
+
 def _optimiser(network: nn.Module, rate: float) -> torch.optim.AdamW:
-    return torch.optim.AdamW(network.parameters(), lr=rate, betas=BETAS, eps=EPSILON, fused=True)
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    return torch.optim.AdamW(learning, lr=rate, betas=BETAS, eps=EPSILON, fused=True)
 
 
 def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -173,7 +266,7 @@ def _moments(owner: str, network: nn.Module, optimiser: torch.optim.AdamW) -> di
     return {
         f"{owner}.{kind}.{name}": tensor
         for name, parameter in network.named_parameters()
-        for kind, tensor in optimiser.state[parameter].items()
+        for kind, tensor in optimiser.state.get(parameter, {}).items()
     }
 
 
@@ -183,7 +276,7 @@ def _set_moments(owner: str, network: nn.Module, optimiser: torch.optim.AdamW, m
         kinds = ("step", "exp_avg", "exp_avg_sq")
         own = {kind: moments.pop(f"{owner}.{kind}.{name}", None) for kind in kinds}
         given = [kind for kind, tensor in own.items() if tensor is not None]
-        if not given:
+        if not given or not parameter.requires_grad:  # what is frozen now had moments before: they are of no use
             continue
         if len(given) != len(kinds) or any(_shape(own[kind]) != parameter.shape for kind in kinds[1:]):
             raise StateMismatch(f"{OPTIMISER} does not fit the parameter {owner} {name}")
@@ -196,14 +289,12 @@ def _shape(tensor: Tensor | None) -> torch.Size | None:
     return None if tensor is None else tensor.shape
 
 
-def _load(network: nn.Module, path: pathlib.Path) -> None:
-    own, given = network.state_dict(), safetensors.torch.load_file(path)
+def _compare(file: str, own: dict[str, Tensor], given: dict[str, Tensor]) -> None:
     wrong = sorted(own.keys() ^ given.keys()) + [
         name for name in own.keys() & given.keys() if own[name].shape != given[name].shape
     ]
     if wrong:
-        raise StateMismatch(f"{path.name} does not fit the model, by name or shape: {_some(wrong)}")
-    network.load_state_dict(given)
+        raise StateMismatch(f"{file} does not fit the model, by name or shape: {_some(wrong)}")
 
 
 def _some(names: list[str]) -> str:
