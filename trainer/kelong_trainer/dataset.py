@@ -14,11 +14,13 @@ import logging
 import pathlib
 import queue
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import soundfile
+import soxr
 import torch
 from kelong_contract import conditions, layout, manifests
 from kelong_contract import store as stores
@@ -29,7 +31,7 @@ from kelong_speech.synthesiser import Recordings
 from kelong_speech.text.utterance import Ids, Utterance
 from torch import Tensor
 
-from kelong_trainer import clip_features
+from kelong_trainer import alignment_hints, clip_features, decoding
 from kelong_trainer.context import BadData
 from kelong_trainer.ranks import ALONE, Part, Ranks
 
@@ -54,6 +56,7 @@ class Example:
     spectrogram: Tensor  # [bins, F]
     text_features: Tensor | None  # [channels, T]
     style: Tensor | None  # [channels]
+    durations: Tensor | None = None  # [T] frames, where the model is told them
 
     @property
     def size_bytes(self) -> int:
@@ -74,9 +77,11 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
+        known = self.recordings.durations_frames
         recordings = Recordings(
             spectrogram=self.recordings.spectrogram.to(device, non_blocking=True),
             frame_counts=self.recordings.frame_counts.to(device, non_blocking=True),
+            durations_frames=None if known is None else known.to(device, non_blocking=True),
         )
         return Batch(
             clips=self.clips,
@@ -187,6 +192,7 @@ class Dataset:
         self._speakers = corpus.speakers
         self._kept: collections.OrderedDict[int, Example] = collections.OrderedDict()
         self._kept_bytes = 0
+        self._durations: tuple[Tensor, ...] = ()
         usable = [(clip, _ids(clip)) for clip in corpus.clips]
         self._clips = [(clip, ids) for clip, ids in usable if self._fits(clip, ids)]
         if not self._clips:
@@ -194,13 +200,16 @@ class Dataset:
                 conditions.TOO_FEW_CLIPS, f"none of the {len(corpus.clips)} clips of the corpus can be trained on"
             )
 
+        if config.model.frame_prior_layers:
+            self._durations = self._aligned(corpus)
+
     def __len__(self) -> int:
         return len(self._clips)
 
     @property
     def frame_counts(self) -> list[int]:
         """Frames of every clip."""
-        return [clip.samples // self._config.audio.hop_samples for clip, _ in self._clips]
+        return [self._frames(clip) for clip, _ in self._clips]
 
     @property
     def phone_counts(self) -> list[int]:
@@ -223,7 +232,7 @@ class Dataset:
 
     def _fits(self, clip: manifests.Clip, ids: Ids) -> bool:
         """Preprocessing lets no such clip through; should one come all the same, it is named and left out."""
-        frames = clip.samples // self._config.audio.hop_samples
+        frames = self._frames(clip)
         needed = max(len(ids.phone_ids), self._config.model.segment_frames)
         if frames < needed:
             log.warning(
@@ -231,31 +240,61 @@ class Dataset:
             )
         return frames >= needed
 
+    def _frames(self, clip: manifests.Clip) -> int:
+        wanted = self._config.audio
+        return clip.samples * wanted.sample_rate_hz // decoding.SAMPLE_RATE_HZ // wanted.hop_samples
+
+    def _aligned(self, corpus: manifests.Corpus) -> tuple[Tensor, ...]:
+        """Frames per phoneme [T] of each clip, found by the recogniser's times and an aligner (`alignment_hints`)."""
+        began = time.monotonic()
+        transcripts = {transcript.key: transcript for transcript in corpus.transcripts}
+        wanted = self._config.audio
+        heard = [
+            alignment_hints.Heard(
+                ids=ids,
+                log_mel=audio.log_mel(audio.linear_spectrogram(self._samples(clip)[None], wanted), wanted)[0].numpy(),
+                windows_s=alignment_hints.character_windows(clip, transcripts.get(clip.recording)),
+                frame_s=wanted.frame_s,
+            )
+            for clip, ids in self._clips
+        ]
+        found = tuple(torch.from_numpy(counts) for counts in alignment_hints.align(heard))
+        log.info("%d clips aligned in %.1f s", len(found), time.monotonic() - began)
+        return found
+
     def _load(self, index: int) -> Example:
         clip, ids = self._clips[index]
-        path = self._folder / f"{clip.sha256}.flac"
-        if not path.exists():
-            self._store.get_file(layout.clip(self._place, clip.sha256), path)
-        loaded, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-        wanted = self._config.audio
-        if rate_hz != wanted.sample_rate_hz or loaded.shape != (clip.samples, 1):
-            raise BadData(
-                conditions.DATASET_INVALID,
-                f"clip {clip.sha256} has {loaded.shape[0]} samples in {loaded.shape[1]} channels at {rate_hz} Hz, "
-                f"expected {clip.samples} in one at {wanted.sample_rate_hz} Hz; delete it from the store to have it "
-                "cut again",
-            )
-        samples = torch.from_numpy(loaded[:, 0])
-        spectrogram = audio.linear_spectrogram(samples.unsqueeze(0), wanted)[0]  # [bins, F]
+        samples = self._samples(clip)
         return Example(
             clip=clip.sha256,
             ids=ids,
             speaker_id=self._speakers[clip.speaker],
-            samples=samples[: spectrogram.shape[1] * wanted.hop_samples].clone(),
-            spectrogram=spectrogram.contiguous(),
+            samples=samples,
+            spectrogram=audio.linear_spectrogram(samples.unsqueeze(0), self._config.audio)[0].contiguous(),  # [bins, F]
             text_features=self._features.text(clip, ids),
             style=self._features.style(clip),
+            durations=self._durations[index] if self._durations else None,
         )
+
+    def _samples(self, clip: manifests.Clip) -> Tensor:
+        """A clip's sound at the voice's rate, a whole number of frames: [S]."""
+        path = self._folder / f"{clip.sha256}.flac"
+        if not path.exists():
+            self._store.get_file(layout.clip(self._place, clip.sha256), path)
+        loaded, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+        if rate_hz != decoding.SAMPLE_RATE_HZ or loaded.shape != (clip.samples, 1):
+            raise BadData(
+                conditions.DATASET_INVALID,
+                f"clip {clip.sha256} has {loaded.shape[0]} samples in {loaded.shape[1]} channels at {rate_hz} Hz, "
+                f"expected {clip.samples} in one at {decoding.SAMPLE_RATE_HZ} Hz; delete it from the store to have it "
+                "cut again",
+            )
+        sound = loaded[:, 0]
+        wanted = self._config.audio
+        if wanted.sample_rate_hz != rate_hz:
+            sound = soxr.resample(sound, rate_hz, wanted.sample_rate_hz)
+        length = self._frames(clip) * wanted.hop_samples
+        return torch.from_numpy(np.pad(sound, (0, max(0, length - len(sound))))[:length].copy())
 
 
 def collate(examples: Sequence[Example], hop_samples: int, part: Part | None = None) -> Batch:
@@ -275,6 +314,7 @@ def collate(examples: Sequence[Example], hop_samples: int, part: Part | None = N
     recordings = Recordings(
         spectrogram=_padded([example.spectrogram for example in examples], longest_frames),
         frame_counts=torch.tensor(frame_counts),
+        durations_frames=_optional([example.durations for example in examples], longest_text),
     )
     samples = _padded([example.samples for example in examples], longest_frames * hop_samples)
     everything = Part(
@@ -370,7 +410,12 @@ class Loader:
 
 def _ids(clip: manifests.Clip) -> Ids:
     utterance = Utterance.from_phones(
-        written=clip.text, spoken=clip.spoken, phones=clip.phones, tones=clip.tones, word2ph=clip.word2ph
+        written=clip.text,
+        spoken=clip.spoken,
+        phones=clip.phones,
+        tones=clip.tones,
+        word2ph=clip.word2ph,
+        language_ids=clip.language_ids,
     )
     return utterance.ids()
 
