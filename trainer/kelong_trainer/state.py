@@ -8,6 +8,7 @@ one of seed and epoch (`dataset.plan`): the state is those numbers.
 from __future__ import annotations
 
 import logging
+import math
 import pathlib
 import platform
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ RAW_GENERATOR = "raw_generator.safetensors"
 BETAS = (0.8, 0.99)
 EPSILON = 1e-9
 DECAY_PER_EPOCH = 0.99996
+SMALL_GROWS_TO_STEP, SMALL_FALLS_FROM_STEP = 300, 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +48,9 @@ class Facts:
     """What state.json says.
 
     `batch` counts batches of at most `batch_frames` padded frames. `threads`, `ranks`, `device`, `cpu` and
-    `torch_version` tell whether a resume can repeat the very numbers of a run never stopped. `ordered_learning_rate` is the rate before any
-    decay. `origin` is what the voice began with. `legacy` is by network, for a step whose files were imported.
+    `torch_version` tell whether a resume can repeat the very numbers of a run never stopped.
+    `ordered_learning_rate` is the rate before any decay. `origin` is what the voice began with. `legacy` is by
+    network, for a step whose files were imported.
     """
 
     step: int
@@ -127,6 +130,17 @@ class StateMismatch(Exception):
 def learning_rate(base: float, epoch: int) -> float:
     """The rate during an epoch (from 0): it decays by the epoch, as the original's does."""
     return base * DECAY_PER_EPOCH**epoch
+
+
+def rate_of_step(preset: str, base: float, epoch: int, step: int) -> float:
+    """The rate of a step (from 1) in an epoch (from 0).
+
+    `small` is trained from scratch at rates that it must be led to, and that are too high later on: its rate grows over
+    the first steps, stays, and falls with the square root of the step (as in Vaswani et al. 2017).
+    """
+    if preset != "small":
+        return learning_rate(base, epoch)
+    return base * min(1.0, step / SMALL_GROWS_TO_STEP) * min(1.0, math.sqrt(SMALL_FALLS_FROM_STEP / step))
 
 
 def fresh(
