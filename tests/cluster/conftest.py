@@ -1,4 +1,7 @@
-"""One cluster for all tests of this folder: the built-in node, or the one that `KELONG_TEST_CONTEXT` names."""
+"""One cluster for all tests of this folder: the built-in node, or the one that `KELONG_TEST_CONTEXT` names.
+
+The stories share one Kelong on it, and one set of recordings.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,10 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from kelong_cluster import handle, host, lifecycle
+import story
+from kelong_cluster import handle, host, installation, lifecycle
+from kelong_contract import layout
+from kelong_demo import recordings, speaker, whisper
 
 DEFAULT_TIMEOUT_S = 600
 
@@ -43,3 +49,19 @@ def _images_of_other_cluster() -> str:
             "as in registry.example.com/kelong:TAG for registry.example.com/kelong/operator:TAG and the others"
         )
     return prefix
+
+
+@pytest.fixture(scope="session")
+def told(cluster: handle.Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[story.Story]:
+    """Kelong installed, recordings and the recogniser uploaded: where every story begins."""
+    folder = tmp_path_factory.mktemp("story")
+    settings = recordings.Settings(minutes=1.0, file_length_s=20.0)
+    voice = speaker.Speaker.load(folder / "cache")
+    recordings.make(folder / "recordings", folder / "truth.json", settings, voice)
+    (folder / "recordings" / "broken.wav").write_bytes(b"RIFF this is not audio")
+    whisper.assemble(folder / "whisper-base")
+    with installation.installed(cluster, ("default", "second")), installation.open_store(cluster) as opened:
+        for namespace in ("default", "second"):
+            installation.upload(opened, folder / "recordings", layout.recordings(namespace, story.NAME))
+        installation.upload(opened, folder / "whisper-base", layout.model_source("default", "whisper-base"))
+        yield story.Story(cluster=cluster, store=opened, folder=folder)

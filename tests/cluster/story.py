@@ -19,8 +19,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
+import yaml
 from kelong_cluster import handle, host, installation
 from kelong_contract import codec, layout, manifests, names, store
+
+NAME = "khazix"  # where the recordings lie
+SENTENCE = "大家好，很高兴认识你们。"
+EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 
 T = TypeVar("T")
 Samples = npt.NDArray[np.float64]
@@ -31,6 +36,17 @@ def signal_to_difference_db(reference: Samples, other: Samples) -> float:
     length = max(len(reference), len(other))
     first, second = (np.pad(samples, (0, length - len(samples))) for samples in (reference, other))
     return float(10 * np.log10(np.sum(first**2) / max(np.sum((first - second) ** 2), 1e-12)))
+
+
+def voice_model(name: str, training: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    """The example VoiceModel in small: the manifest a person would write, with fewer steps."""
+    manifest: dict[str, Any] = yaml.safe_load((EXAMPLES / "voicemodel-tiny.yaml").read_text())
+    manifest["metadata"]["name"] = name
+    manifest["spec"]["dataset"] = {"source": {"type": "S3", "s3": {"prefix": f"{NAME}/"}}}
+    manifest["spec"]["audition"] = {"texts": [{"name": "greeting", "text": SENTENCE}]}
+    manifest["spec"]["training"] = {"terminationGracePeriodSeconds": 60} | training
+    manifest["spec"] |= spec
+    return manifest
 
 
 def more_steps(max_steps: int) -> dict[str, Any]:
@@ -103,15 +119,24 @@ class Story:
         patch = json.dumps({"spec": {"promotedStep": step}})
         return self.cluster.kubectl("patch", f"voicemodel/{name}", "--type=merge", "-p", patch, check=check)
 
+    def training_pods(self, name: str) -> list[dict[str, Any]]:
+        """The training pods, also those that have ended."""
+        selector = f"{names.LABEL_OWNER}={name},{names.LABEL_COMPONENT}={names.COMPONENT_TRAINER}"
+        return list(self.cluster.get("pods", "-l", selector)["items"])
+
+    def running_pods(self, name: str) -> dict[int, dict[str, Any]]:
+        """The training pods whose container runs, by the index of the worker."""
+        found = {}
+        for pod in self.training_pods(name):
+            states = pod["status"].get("containerStatuses", [])
+            if any("running" in state["state"] for state in states):
+                found[int(pod["metadata"]["labels"].get(names.LABEL_WORKER_INDEX, 0))] = pod
+        return found
+
     def running_pod(self, name: str, other_than: dict[str, Any] | None = None) -> dict[str, Any] | None:
         """The training pod whose container runs, None while there is none (but the one already known)."""
         known = other_than["metadata"]["uid"] if other_than else None
-        selector = f"{names.LABEL_OWNER}={name},{names.LABEL_COMPONENT}={names.COMPONENT_TRAINER}"
-        for pod in self.cluster.get("pods", "-l", selector)["items"]:
-            states = pod["status"].get("containerStatuses", [])
-            if pod["metadata"]["uid"] != known and any("running" in state["state"] for state in states):
-                return dict(pod)
-        return None
+        return next((pod for pod in self.running_pods(name).values() if pod["metadata"]["uid"] != known), None)
 
     def operator_pods(self) -> list[str]:
         """The names of the operator's pods."""
@@ -131,7 +156,7 @@ class Story:
         if self.cluster.spaces is None:
             self.cluster.kubectl("delete", f"pod/{pod['metadata']['name']}", "--force", "--grace-period=0")
             return
-        host.kill_program("kelong_trainer", pod["metadata"]["name"])
+        host.kill_program("kelong_trainer", pod["spec"].get("hostname", pod["metadata"]["name"]))
 
     def stage_objects(self, name: str) -> dict[str, str]:
         """The results of finished stages and when each was written."""

@@ -8,56 +8,25 @@ from __future__ import annotations
 
 import json
 import math
-import pathlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import story
 import yaml
-from kelong_cluster import handle, installation, listener
+from kelong_cluster import installation, listener
 from kelong_contract import codec, layout, manifests, store
-from kelong_demo import recordings, speaker, whisper
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
 
-NAME = "khazix"
-SENTENCE = "大家好，很高兴认识你们。"
+NAME, SENTENCE = story.NAME, story.SENTENCE
 MAX_STEPS, INTERVAL = 120, 20
 LAG_STEPS = 20  # status is up to some ten seconds old, a scrape two; a step takes half a second
-EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
-
-
-@pytest.fixture(scope="module")
-def told(cluster: handle.Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[story.Story]:
-    """Kelong installed, recordings and the recogniser uploaded: where every story begins."""
-    folder = tmp_path_factory.mktemp("story")
-    settings = recordings.Settings(minutes=1.0, file_length_s=20.0)
-    voice = speaker.Speaker.load(folder / "cache")
-    recordings.make(folder / "recordings", folder / "truth.json", settings, voice)
-    (folder / "recordings" / "broken.wav").write_bytes(b"RIFF this is not audio")
-    whisper.assemble(folder / "whisper-base")
-    with installation.installed(cluster, ("default", "second")), installation.open_store(cluster) as opened:
-        for namespace in ("default", "second"):
-            installation.upload(opened, folder / "recordings", layout.recordings(namespace, NAME))
-        installation.upload(opened, folder / "whisper-base", layout.model_source("default", "whisper-base"))
-        yield story.Story(cluster=cluster, store=opened, folder=folder)
 
 
 def voice_model(name: str = NAME, **spec: Any) -> dict[str, Any]:
-    """The example VoiceModel in small: the manifest a person would write, with fewer steps."""
-    manifest: dict[str, Any] = yaml.safe_load((EXAMPLES / "voicemodel-tiny.yaml").read_text())
-    manifest["metadata"]["name"] = name
-    manifest["spec"]["dataset"] = {"source": {"type": "S3", "s3": {"prefix": f"{NAME}/"}}}
-    manifest["spec"]["audition"] = {"texts": [{"name": "greeting", "text": SENTENCE}]}
-    manifest["spec"]["training"] = {
-        "maxSteps": MAX_STEPS,
-        "checkpoint": {"intervalSteps": INTERVAL},
-        "terminationGracePeriodSeconds": 60,
-        "placement": {"gpu": {"count": 1}},
-    }
-    manifest["spec"] |= spec
-    return manifest
+    """The voice of this story."""
+    training = {"maxSteps": MAX_STEPS, "checkpoint": {"intervalSteps": INTERVAL}, "placement": {"gpu": {"count": 1}}}
+    return story.voice_model(name, training=training, **spec)
 
 
 def test_an_applied_voice_model_gets_a_pod_that_holds_the_gpu(told: story.Story) -> None:
@@ -174,7 +143,7 @@ def test_a_fresh_namespace_waits_for_its_step_and_then_serves(told: story.Story)
 def test_a_synthesis_job_of_twelve_lines_makes_eleven_files_and_names_one_failure(told: story.Story) -> None:
     items = [{"id": f"line-{number:02}", "text": f"这是第{number}句话。"} for number in range(1, 12)]
     items.insert(6, {"id": "emoji", "text": "这句话里有一个🙂。"})
-    manifest = yaml.safe_load((EXAMPLES / "synthesisjob.yaml").read_text())
+    manifest = yaml.safe_load((story.EXAMPLES / "synthesisjob.yaml").read_text())
     manifest["spec"]["input"] = {"type": "Inline", "inline": {"items": items}}
     told.cluster.apply(manifest)
     name = manifest["metadata"]["name"]

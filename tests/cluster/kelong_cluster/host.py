@@ -84,7 +84,10 @@ def ending_with_caller() -> list[str]:
 
 
 def kill_program(program: str, pod: str) -> None:
-    """End a Python program of a pod of the built-in node as a crash would: SIGKILL to its container's first process."""
+    """End a Python program of a pod of the built-in node as a crash would: SIGKILL to its container's first process.
+
+    A pod is known by its host name, which is its own name where nothing else is said.
+    """
     for folder in Path("/proc").iterdir():
         with contextlib.suppress(OSError):  # processes end while one looks
             if folder.name.isdigit() and _is_first_of(folder, program, pod):

@@ -91,7 +91,7 @@ def _exists(cluster: Cluster, kind: str, name: str) -> bool:
 def open_store(cluster: Cluster) -> Iterator[store.BucketStore]:
     """The installation's store, reached from here with the keys of its Secret."""
     secret = cluster.get("--namespace", NAMESPACE, "secret", SECRET)
-    keys = {name: base64.b64decode(value).decode() for name, value in secret["data"].items()}
+    keys = {name: decoded(value) for name, value in secret["data"].items()}
     with cluster.forward(NAMESPACE, f"service/{RELEASE}-minio", 9000) as address:
         opened = store.open_bucket(
             endpoint=f"http://{address}",
@@ -101,6 +101,11 @@ def open_store(cluster: Cluster) -> Iterator[store.BucketStore]:
         )
         commands.wait_until(lambda: _answers(opened), what="the operator's making of the bucket", timeout_s=60)
         yield opened
+
+
+def decoded(value: str) -> str:
+    """A value of a Secret, as it was given."""
+    return base64.b64decode(value).decode()
 
 
 def _answers(opened: store.Store) -> bool:
