@@ -287,9 +287,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     truth_file = given.truth or given.out.with_name(f"{given.out.name}-truth.json")
     try:
-        settings = Settings(
-            minutes=given.minutes, seed=given.seed, breaths=given.breaths, texts=_texts(given.also_say)
-        )
+        settings = Settings(minutes=given.minutes, seed=given.seed, breaths=given.breaths, texts=_texts(given.also_say))
         truth = make(given.out, truth_file, settings, speaker.Speaker.load(given.cache))
     except (assets.AssetsMissing, RecordingsRefused) as refused:
         print(refused, file=sys.stderr)
