@@ -76,12 +76,16 @@ class Imported:
     digests: dict[str, str]
 
 
-def from_original(found: interchange_files.Found, config: interchange_config.LegacyConfig) -> Imported:
+def from_original(
+    found: interchange_files.Found, config: interchange_config.LegacyConfig, *, weights_only: bool = False
+) -> Imported:
     """Read the original's files of a step. Raises Unusable naming the file and all that is wrong with it.
 
-    Tensors in half precision become float32.
+    Tensors in half precision become float32. `weights_only` leaves the optimisers' state out.
     """
     files = {network: interchange_files.read(path) for network, path in found.paths.items()}
+    if weights_only:
+        files = {network: dataclasses.replace(content, optimiser=None) for network, content in files.items()}
     name = found.paths["G"].name
     recognised = interchange_recognise.recognise(name, files["G"].model, config)
     voice = _config(name, recognised, config)
@@ -216,6 +220,8 @@ def _check(name: str, expected: Tensors, found: Tensors, *, may_lack: str) -> No
 
 def _left_out(name: str, shapes: dict[str, torch.Size], optimiser: interchange_files.Optimiser) -> tuple[str, ...]:
     """The parameters that the original's options had frozen: the choice that the moments' shapes agree with."""
+    if not optimiser.moments:
+        return ()
     for count in range(len(_FREEZABLE) + 1):
         for frozen in itertools.combinations(_FREEZABLE, count):
             order = [shape for key, shape in shapes.items() if not key.startswith(frozen)]

@@ -115,11 +115,10 @@ def _describe_import(parser: argparse.ArgumentParser) -> None:
 
 
 def _import(given: argparse.Namespace, store: stores.Store) -> None:
-    imported = interchange_places.open_folder(given.folder, step=given.step, config=given.config)
+    imported = interchange_places.open_folder(
+        given.folder, step=given.step, config=given.config, weights_only=given.weights_only
+    )
     weights = _named(imported.weights, given.speaker, given.style)
-    if given.weights_only:
-        stripped = {name: dataclasses.replace(part, moments={}) for name, part in weights.networks.items()}
-        weights = dataclasses.replace(weights, networks=stripped)
     if "PosteriorEncoder" in given.fresh:
         weights = interchange_places.completed(weights)
     imported = dataclasses.replace(imported, weights=weights)

@@ -30,7 +30,12 @@ FRESH_SEED = 42  # of what an import begins untrained
 
 
 def open_folder(
-    folder: pathlib.Path, *, step: int | None = None, config: pathlib.Path | None = None, raw: bool = False
+    folder: pathlib.Path,
+    *,
+    step: int | None = None,
+    config: pathlib.Path | None = None,
+    raw: bool = False,
+    weights_only: bool = False,
 ) -> interchange.Imported:
     """Weights in a folder of ours or of the original's. Raises Unusable.
 
@@ -48,7 +53,7 @@ def open_folder(
     beside = [path for path in (folder / "config.json", folder.parent / "config.json") if path.is_file()]
     chosen = config or (beside[0] if beside else None)
     legacy = interchange_config.LegacyConfig() if chosen is None else interchange_config.read(chosen)
-    return interchange.from_original(found, legacy)
+    return interchange.from_original(found, legacy, weights_only=weights_only)
 
 
 def to_base_model(
