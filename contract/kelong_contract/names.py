@@ -8,6 +8,9 @@ VOICE_MODELS = "voicemodels"
 SYNTHESIS_JOB = "SynthesisJob"
 SYNTHESIS_JOBS = "synthesisjobs"
 
+# Where a VoiceModel names the one it begins with: a selectable field of its CustomResourceDefinition.
+FIELD_INIT_VOICE = "spec.training.init.voiceModel.name"
+
 # Labels on everything the operator creates.
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGED_BY = "kelong"

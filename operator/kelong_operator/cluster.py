@@ -90,9 +90,10 @@ class Cluster:
         except NotFound:
             return None
 
-    def list(self, kind: str, namespace: str, selector: str = "") -> list[Document]:
-        """All objects of a kind in a namespace, with these labels."""
+    def list(self, kind: str, namespace: str, selector: str = "", fields: str = "") -> list[Document]:
+        """All objects of a kind in a namespace, with these labels and field values."""
         query = {"labelSelector": selector} if selector else {}
+        query |= {"fieldSelector": fields} if fields else {}
         items: list[Document] = self._call("GET", _path(kind, namespace), query=query)["items"]
         return items
 

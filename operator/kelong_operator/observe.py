@@ -177,14 +177,18 @@ class Observer:
             return None
 
     def _needed_steps(self, owner: Owner, spec: VoiceModelSpec) -> tuple[int, ...]:
-        """The steps that other resources need; asked for only where retention could take one away."""
-        if spec.training.checkpoint.retention.keep_last is None:
-            return ()
-        jobs = self._cluster.list(names.SYNTHESIS_JOB, owner.namespace)
-        voices = self._cluster.list(names.VOICE_MODEL, owner.namespace)
-        spoken = [views.batch_step_of(item, owner.name) for item in jobs]
-        begun = [views.init_step_of(item, owner.name, owner.uid) for item in voices]
-        return tuple(step for step in (*spoken, *begun) if step is not None)
+        """The steps that other resources need.
+
+        Where every generator stays, SynthesisJobs need not be asked; a voice that begins with a step wants its
+        discriminators too, which no step keeps unless it is pinned.
+        """
+        fields = f"{names.FIELD_INIT_VOICE}={owner.name}"
+        voices = self._cluster.list(names.VOICE_MODEL, owner.namespace, fields=fields)
+        found = [views.init_step_of(item, owner.name, owner.uid) for item in voices]
+        if spec.training.checkpoint.retention.keep_last is not None:
+            jobs = self._cluster.list(names.SYNTHESIS_JOB, owner.namespace)
+            found += [views.batch_step_of(item, owner.name) for item in jobs]
+        return tuple(step for step in found if step is not None)
 
     def _init_voice(self, owner: Owner, spec: VoiceModelSpec, status: VoiceModelStatus) -> ReferredVoice | None:
         wished = spec.training.init.voice_model

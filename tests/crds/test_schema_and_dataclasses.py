@@ -128,6 +128,10 @@ def test_group_kind_and_names_are_those_of_the_contract(plural: str, kind: str, 
     assert spec["names"]["categories"] == ["voice"]
 
 
+def test_voices_can_be_selected_by_the_one_they_begin_with() -> None:
+    assert crd("voicemodels")["spec"]["versions"][0]["selectableFields"] == [{"jsonPath": f".{names.FIELD_INIT_VOICE}"}]
+
+
 def test_the_columns_are_those_a_user_is_promised() -> None:
     columns = crd("voicemodels")["spec"]["versions"][0]["additionalPrinterColumns"]
     narrow = [column["name"] for column in columns if not column.get("priority")]

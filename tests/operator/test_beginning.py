@@ -28,7 +28,6 @@ def test_a_voice_waits_for_the_step_it_begins_with_and_keeps_it_from_going(
 ) -> None:
     cluster.apply(heir)
     cluster.eventually_says("voicemodel", "heir", "Trained", "ModelNotReady")
-    voice["spec"]["training"]["checkpoint"]["retention"] = {"keepLast": 1}
     cluster.apply(voice)
     cluster.eventually(lambda: cluster.get("job", "khazix-train-1"), "the training Job")
     place = trainer.order().voice.place()
