@@ -81,7 +81,7 @@ class G2pM:
             raise ValueError("The package g2pM is not installed; install it or set the polyphone model to 'none'.")
         folder = pathlib.Path(found.submodule_search_locations[0])
         contents = [(folder / name).read_bytes() for name in self._FILES]
-        weights, self._characters, classes, listed = map(_unpickle_arrays, contents)
+        weights, self._characters, classes, listed = map(unpickle_arrays, contents)
         self.identity: Final = f"g2pM:{hashlib.sha256(b''.join(contents)).hexdigest()[:16]}"
         self._readings = {number: _syllable(spelling) for spelling, number in classes.items()}
         candidates = {
@@ -102,11 +102,11 @@ class G2pM:
     def choices(self, text: str) -> list[pinyin.Choice | None]:
         """The likeliest reading of each character that has several; None for the others."""
         found: list[pinyin.Choice | None] = [None] * len(text)
-        written = text.translate(_WRITTEN_MARKS)
+        written = as_written(text)
         for start, end in sentences(written):
             places = [place for place in range(start, end) if written[place] in self._candidates]
             if places:
-                scores = self._scores(written[start:end], [place - start for place in places])
+                scores = self.scores(written[start:end], [place - start for place in places])
                 for place, row in zip(places, scores, strict=True):
                     found[place] = self._choose(self._candidates[written[place]], row)
         return found
@@ -116,8 +116,8 @@ class G2pM:
         best = int(shares.argmax())
         return pinyin.Choice(self._readings[candidates[best]], float(shares[best] / shares.sum()))
 
-    def _scores(self, text: str, places: Sequence[int]) -> npt.NDArray[np.float32]:
-        """Of each place and each of the 876 readings."""
+    def scores(self, text: str, places: Sequence[int]) -> npt.NDArray[np.float32]:
+        """How much speaks for each reading, [places, 876], in a sentence of N - 2 characters."""
         unknown = self._characters[self._UNKNOWN]
         known = (self._characters.get(char, unknown) for char in text)
         ids = [self._characters[self._BEGIN], *known, self._characters[self._END]]
@@ -141,6 +141,11 @@ class G2pM:
             np.maximum(both[np.asarray(places) + 1] @ first + first_bias, 0) @ second + second_bias
         )
         return scores
+
+
+def as_written(text: str) -> str:
+    """A spoken text with the marks of written Chinese, which models were taught on; of the same length."""
+    return text.translate(_WRITTEN_MARKS)
 
 
 _LONGEST_SENTENCE: Final = 200
@@ -185,7 +190,7 @@ def _join_directions(
     return np.stack(inputs, axis=2), np.ascontiguousarray(recurrent.reshape(2 * hidden, -1))
 
 
-def _unpickle_arrays(content: bytes) -> Any:
+def unpickle_arrays(content: bytes) -> Any:
     """Plain containers and arrays from a pickle, and nothing else: no other name in the file is ever looked up."""
     return _ArraysOnly(io.BytesIO(content)).load()
 

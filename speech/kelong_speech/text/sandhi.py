@@ -176,6 +176,8 @@ def _particles(phrase: _Phrase) -> None:
         elif len(span.text) == 2 and span.text[0] == "得" and span.tag == "v" and before.tag in ("r", "t", "n", "d"):
             if not phrase.tools.reader.knows(span.text):
                 _say(phrase, span.start, "dei", 3)
+        elif span.start and span.text in _PARTICLES:
+            phrase.set_tone(span.start, 5)
         elif span.text == "地" and span.tag == "uv" and before.text:
             _say(phrase, span.start, "de", 5)
         elif span.text == "得" and before.text and after.text[:1] not in ("", "了", "到"):
@@ -240,7 +242,7 @@ def _neutral(phrase: _Phrase) -> None:
         if measure >= 0 and span.text != "个个" and counted and (counted in _COUNTING or counted.isnumeric()):
             phrase.set_tone(span.start + measure, 5)
         if len(span.text) == 1:
-            if span.start and (span.text in _PARTICLES or (span.text in "里上" and span.tag == "f" and of_a_thing)):
+            if span.text in "里上" and span.tag == "f" and of_a_thing:
                 phrase.set_tone(span.start, 5)
         elif span.word and span.word[-1] == "儿" != span.text[-1]:
             pass  # the colour keeps the tone: 老头儿 against 老头
