@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from kelong_contract import codec, layout, manifests, names
-from kelong_trainer import lease, loop, loss_log
+from kelong_trainer import beginning, lease, loss_log
 from kelong_trainer import step as steps
 
 
@@ -102,7 +102,7 @@ def test_a_voice_goes_on_with_the_batches_it_began_with_whatever_the_default_is_
         assert run_here(codec.dumps(order).decode()) == names.EXIT_DONE
 
     train(1)
-    monkeypatch.setitem(loop.BATCH_FRAMES, "tiny", 200)
+    monkeypatch.setitem(beginning.BATCH_FRAMES, "tiny", 200)
     train(2)
 
     monkeypatch.undo()

@@ -2,6 +2,8 @@
 
     python -m kelong_trainer [train] --order FILE
 
+Where the order asks for several ranks, the process that is started so starts and watches them.
+
 The verbs import, export and mirror bring models into the store and out of it, each with a --help of its own.
 
 Exit codes: 0 the last step is saved and nothing is left to do; 75 stopped on SIGTERM, everything saved; 64 the order or
@@ -28,13 +30,12 @@ from kelong_contract import codec, conditions, environment, farewell, layout, ma
 from kelong_contract import store as stores
 from tqdm.contrib import logging as tqdm_logging
 
-from kelong_trainer import lease, telemetry
-from kelong_trainer.context import BadData, BadOrder, Refused, RunContext, Stopped
+from kelong_trainer import launch, lease, telemetry
+from kelong_trainer.context import PROGRAM, BadData, BadOrder, Refused, RunContext, Stopped
 
 if TYPE_CHECKING:  # at run time it is imported by who computes: only then must a wrong order or a stop wait for it
     import torch
 
-PROGRAM = "kelong-trainer"
 MODEL_VERBS = ("import", "export", "mirror")
 log = logging.getLogger(__name__)
 
@@ -77,26 +78,36 @@ def _leave(*_: object) -> None:
 def _run(order_file: pathlib.Path, settings: environment.Environment) -> int:
     try:
         order = _read_order(order_file, settings)
-        _train(order, settings)
+        seat = launch.seat(order, os.environ)
+        if seat is None:
+            return launch.run(order_file, order, os.environ)
+        if seat.size > 1:
+            launch.leave_with_the_launcher()
+        (_train if seat.leads else _follow)(order, settings, seat)
     except BadOrder as error:
-        farewell.say(PROGRAM, error.message, reason=error.reason)
+        _say(error.message, reason=error.reason)
         return names.EXIT_BAD_ORDER
     except BadData as error:
-        farewell.say(PROGRAM, error.message, reason=error.reason)
+        _say(error.message, reason=error.reason)
         return names.EXIT_BAD_DATA
     except Stopped as error:
-        farewell.say(PROGRAM, f"stopped: {error}")
+        _say(f"stopped: {error}")
         return names.EXIT_SAVED
     except stores.LocalDiskError as error:
-        farewell.say(PROGRAM, str(error))
+        _say(str(error))
         return 1
     except stores.StoreError as error:
-        farewell.say(PROGRAM, f"the store failed: {error}")
+        _say(f"the store failed: {error}")
         return 1
     return names.EXIT_DONE
 
 
-def _train(order: orders.TrainingOrder, settings: environment.Environment) -> None:
+def _say(sentence: str, reason: str | None = None) -> None:
+    farewell.say(PROGRAM, sentence, reason, among_others=names.ENV_RANK in os.environ)
+
+
+def _train(order: orders.TrainingOrder, settings: environment.Environment, seat: launch.Seat) -> None:
+    """Prepare, train and publish: what the first rank does, or the only one."""
     from kelong_speech import device
 
     from kelong_trainer import loop, pipeline  # seconds, in which a stop still ends the process at once
@@ -120,7 +131,7 @@ def _train(order: orders.TrainingOrder, settings: environment.Environment) -> No
     )
     try:
         told.start(settings.metrics_port)
-        chosen = _device(order)
+        chosen = _device(order, seat)
         told.runs_on(device.describe(chosen))
         context = RunContext(
             order=order,
@@ -135,13 +146,44 @@ def _train(order: orders.TrainingOrder, settings: environment.Environment) -> No
             stopping=stopping,
         )
         settings.work_dir.mkdir(parents=True, exist_ok=True)
-        loop.train(context, pipeline.prepare(context), taken)
+        loop.train(context, pipeline.prepare(context), taken, seat)
         told.done()
     except Refused as error:
         told.problem(error.reason, error.message)
         raise
     finally:
         told.close()
+
+
+def _follow(order: orders.TrainingOrder, settings: environment.Environment, seat: launch.Seat) -> None:
+    """Train beside the first rank, which alone takes an attempt, reports and writes to the store."""
+    from kelong_speech import device
+
+    from kelong_trainer import loop  # seconds, in which a stop still ends the process at once
+
+    stopping = threading.Event()
+    _on_stop(lambda *_: stopping.set())
+    _set_threads(settings.threads)
+    chosen = _device(order, seat)
+    silent = telemetry.Telemetry(
+        store=settings.open_store(),
+        place=order.voice.place(),
+        progress=_begun(order, 0, settings.pod_name, device.describe(chosen)),
+    )
+    context = RunContext(
+        order=order,
+        order_digest=codec.digest(order),
+        attempt=0,
+        store=patience.PatientStore(settings.open_store(), stopping),
+        environment=settings,
+        work_dir=settings.work_dir / f"rank-{seat.rank}",  # what several ranks of a pod fetch must not meet there
+        threads=settings.threads,
+        device=chosen,
+        telemetry=silent,
+        stopping=stopping,
+    )
+    context.work_dir.mkdir(parents=True, exist_ok=True)
+    loop.follow(context, seat)
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -203,16 +245,7 @@ def _tell_store(data: bytes, refused: BadOrder, settings: environment.Environmen
 def _first_progress(store: stores.Store, order: orders.TrainingOrder, attempt: int, pod: str) -> manifests.Progress:
     """Where things stand as this attempt begins: what the attempt before this one said of the voice stays true."""
     key = layout.progress(order.voice.place())
-    begun = manifests.Progress(
-        attempt=attempt,
-        order_digest=codec.digest(order),
-        updated_at=telemetry.now(),
-        stage="start",
-        device="",
-        step=0,
-        max_steps=order.training.max_steps,
-        pod=pod,
-    )
+    begun = _begun(order, attempt, pod)
     try:
         before = codec.loads(manifests.Progress, store.get(key), key)
     except stores.NoSuchObject:
@@ -225,13 +258,30 @@ def _first_progress(store: stores.Store, order: orders.TrainingOrder, attempt: i
     )
 
 
-def _device(order: orders.TrainingOrder) -> torch.device:
+def _begun(order: orders.TrainingOrder, attempt: int, pod: str, device: str = "") -> manifests.Progress:
+    return manifests.Progress(
+        attempt=attempt,
+        order_digest=codec.digest(order),
+        updated_at=telemetry.now(),
+        stage="start",
+        device=device,
+        step=0,
+        max_steps=order.training.max_steps,
+        pod=pod,
+    )
+
+
+def _device(order: orders.TrainingOrder, seat: launch.Seat) -> torch.device:
+    import torch
     from kelong_speech import device
 
     try:
-        return device.choose(order.device)
+        chosen = device.choose(order.device)
     except device.GPUUnusable as error:
         raise BadOrder(conditions.GPU_UNUSABLE, str(error)) from None
+    if chosen.type == "cuda":
+        torch.cuda.set_device(seat.local_rank)
+    return chosen
 
 
 def _set_threads(threads: int) -> None:

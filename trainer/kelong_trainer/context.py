@@ -20,6 +20,8 @@ from kelong_trainer.telemetry import Telemetry
 if TYPE_CHECKING:  # the front door imports this module and must answer a signal before torch is there
     import torch
 
+PROGRAM = "kelong-trainer"  # as it calls itself when it says why it ends
+
 
 class Refused(Exception):
     """The trainer cannot go on and trying again as things are would not help: `reason` is one word, for a condition."""

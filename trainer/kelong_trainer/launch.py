@@ -56,7 +56,7 @@ def local_size(order: orders.TrainingOrder) -> int:
 
 
 def seat(order: orders.TrainingOrder, variables: Mapping[str, str]) -> Seat | None:
-    """This process's seat, None for the first process of a pod that must start its ranks.
+    """The seat of a process, None for the first process of a pod that must start its ranks.
 
     Raises BadOrder where the order asks for what the pod has not.
     """
@@ -171,9 +171,7 @@ def _rendezvous(variables: Mapping[str, str]) -> tuple[str, int]:
     text = variables.get(names.ENV_RENDEZVOUS, "")
     host, colon, port = text.rpartition(":")
     if not host or not colon or not port.isdecimal():
-        raise _wrong(
-            f"{names.ENV_RENDEZVOUS} is '{text}', expected HOST:PORT of the first pod: training.workers is more than one"
-        )
+        raise _wrong(f"{names.ENV_RENDEZVOUS} is '{text}', expected HOST:PORT of the first of several pods")
     return host.strip("[]"), int(port)
 
 

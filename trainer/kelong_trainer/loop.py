@@ -1,7 +1,7 @@
 """Training from the last saved step to the last one ordered: when to step, to save, to tell and to stop.
 
-`__main__` calls `train` with the corpus that preprocessing left. What a step does is in `step`, what a checkpoint is in
-`state` and `publish`.
+The first rank leads: it saves, reports and has steps heard (`train`). Other ranks only compute (`follow`). What a step
+does is in `step`, what a process begins with in `beginning`, what a checkpoint is in `state` and `publish`.
 """
 
 from __future__ import annotations
@@ -10,54 +10,87 @@ import collections
 import contextlib
 import logging
 import pathlib
-import shutil
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-import safetensors
 import torch
-from kelong_contract import codec, conditions, layout, manifests, orders
-from kelong_speech import config as voice_config
+import torch.distributed as dist
+from kelong_contract import codec, conditions, layout, manifests
 
 from kelong_trainer import (
     auditions,
+    beginning,
     checkpoints,
-    clip_features,
     dataset,
-    initial,
+    documents,
     loss_log,
+    meeting,
+    memory,
     publish,
     state,
     step,
     telemetry,
+    trend,
+    watchdog,
 )
-from kelong_trainer.context import BadData, BadOrder, RunContext
+from kelong_trainer.beginning import Training
+from kelong_trainer.context import PROGRAM, BadData, RunContext, Stopped
+from kelong_trainer.launch import Seat
 from kelong_trainer.lease import Lease
+from kelong_trainer.ranks import PeersLost, Ranks
+from kelong_trainer.step import StepResult
 
 log = logging.getLogger(__name__)
 
-# Padded frames of a batch where the order names none: what fits 24 GB of GPU memory, and two CPU cores' patience.
-BATCH_FRAMES = {"zh-clap": 8000, "tiny": 3000}
-# Threads beyond which a step is not faster. A `tiny` step is thousands of operations too small to share: two threads
-# meet 9000 times a step, and take twice as long as one if they sleep in between, or far longer if they spin while
-# anything else (an audition, say) wants the second core.
-MOST_THREADS = {"tiny": 1}
 SPEED_OVER_STEPS = 20
 
 
-def train(context: RunContext, corpus: manifests.Corpus, lease: Lease) -> None:
+def train(context: RunContext, corpus: manifests.Corpus, lease: Lease, seat: Seat) -> None:
     """Train until the last step is saved and heard. Raises Stopped once asked to stop and everything is saved."""
-    deterministic(context.device)
-    torch.set_num_threads(_threads(context))
-    training = _resume(context, corpus) or _begin(context, corpus)
+    _set_up(context, seat)
+    saved = beginning.newest(context)
+    training = beginning.make(context, corpus, saved, seat)
     with auditions.running(context) as heard:
         heard.catch_up()
-        try:
-            _run(context, corpus, lease, training, heard)
-        except step.Diverged as error:
-            raise _diverged(context, training.state.step + 1, error) from error
+        told = meeting.Told(
+            attempt=context.attempt, corpus_digest=codec.digest(corpus), step=saved.step if saved is not None else 0
+        )
+        _lead(context, corpus, lease, seat, training, told, heard)
         context.check_stopping()
         heard.finish()
+
+
+def follow(context: RunContext, seat: Seat) -> None:
+    """Train beside the first rank, as long as it does. Raises Stopped once any rank was asked to stop or is gone."""
+    _set_up(context, seat)
+
+    def finished() -> bool:
+        saved = beginning.newest(context)
+        return saved is not None and saved.step >= context.order.training.max_steps
+
+    guest = meeting.wait_for_leader(seat, context.stopping, finished)
+    if guest is None:
+        log.info("nothing is left to train")
+        return
+    place, told = context.place, guest.told
+    log.info("rank %d of attempt %d goes on after step %d", seat.rank, told.attempt, told.step)
+    key = layout.corpus(place)
+    corpus = documents.parse(manifests.Corpus, context.store.get(key), key, "restore it: the first rank trains on it")
+    if codec.digest(corpus) != told.corpus_digest:
+        raise PeersLost("the corpus is no longer the one that the first rank told of")
+    saved = checkpoints.manifest(context.store, place, told.step) if told.step else None
+    training = beginning.make(context, corpus, saved, seat)
+    with (
+        _together(guest.come_in(context.device, context.stopping), training) as ranks,
+        _loader(context, corpus, training, ranks) as loader,
+    ):
+        try:
+            collections.deque(_steps(context, training, loader, ranks), maxlen=0)
+        except step.Diverged as error:
+            raise PeersLost("training diverged; the first rank says how") from error
+        _wait_until_saved(context, training, ranks)
+    context.check_stopping()
 
 
 def deterministic(device: torch.device) -> None:
@@ -68,157 +101,72 @@ def deterministic(device: torch.device) -> None:
     torch.set_float32_matmul_precision("high" if device.type == "cuda" else "highest")
 
 
-def _threads(context: RunContext) -> int:
-    return min(context.threads, MOST_THREADS.get(context.order.model.preset, context.threads))
+def _set_up(context: RunContext, seat: Seat) -> None:
+    deterministic(context.device)
+    torch.set_num_threads(beginning.threads(context, seat))
 
 
-class _Training:
-    """A state, and what of its beginning stays true for the voice's whole life.
-
-    The sampler's position counts batches, so it means nothing with batches of another size. `origin` is what the
-    weights began with, `begins` whether no step of this training has been saved yet.
-    """
-
-    def __init__(
-        self,
-        at: state.TrainingState,
-        started_at: str,
-        batch_frames: int,
-        origin: manifests.Origin | None,
-        *,
-        begins: bool,
-    ) -> None:
-        self.state, self.started_at, self.batch_frames = at, started_at, batch_frames
-        self.origin, self.begins = origin, begins
-
-
-def _begin(context: RunContext, corpus: manifests.Corpus) -> _Training:
-    started_at = context.telemetry.progress.started_at or telemetry.now()
-    beginning = initial.find(context)
-    at = state.fresh(beginning.adapt(_config(context, corpus)), context.order.training, context.device)
-    return _Training(at, started_at, _batch_frames(context.order), beginning.fill(at), begins=True)
-
-
-def _batch_frames(order: orders.TrainingOrder) -> int:
-    return order.training.batch_frames or BATCH_FRAMES[order.model.preset]
-
-
-def _resume(context: RunContext, corpus: manifests.Corpus) -> _Training | None:
-    """The newest checkpoint that training left: a damaged one is an error, never a quiet new beginning."""
-    existing = checkpoints.steps(context.store, context.place)
-    if not existing:
-        return None
-    newest = checkpoints.manifest(context.store, context.place, existing[-1])
-    if initial.is_imported(newest):
-        return None
-    if newest.corpus_digest != codec.digest(corpus):
-        raise BadData(
-            conditions.DATASET_INVALID,
-            f"step {newest.step} was trained on the corpus {newest.corpus_digest}, the store now holds "
-            f"{codec.digest(corpus)}; restore corpus.json, or train a new voice on the new corpus",
-        )
-    folder = context.work_dir / "resume"
-    checkpoints.fetch(context.store, newest, folder)
-    try:
-        config = voice_config.from_json((folder / layout.CONFIG_FILE).read_bytes())
-        at = state.fresh(config, context.order.training, context.device)
-        facts = state.read(folder, at)
-    except (voice_config.ConfigError, state.StateMismatch, codec.Malformed, safetensors.SafetensorError) as error:
-        raise BadData(
-            conditions.CHECKSUM_MISMATCH, f"training cannot resume from step {newest.step}: {error}"
-        ) from error
-    shutil.rmtree(folder)
-    log.info("training resumes after step %d", facts.step)
-    training = _Training(at, facts.started_at, facts.batch_frames, facts.origin, begins=False)
-    _compare(facts, _facts(context, training))
-    ordered = context.order.training.batch_frames
-    if ordered not in (None, facts.batch_frames):
-        log.warning("training goes on with batches of %d frames as it began, not %d", facts.batch_frames, ordered)
-    return training
-
-
-def _compare(then: state.Facts, now: state.Facts) -> None:
-    for name in ("threads", "device", "cpu", "torch_version", "seed"):
-        before, after = getattr(then, name), getattr(now, name)
-        if before != after:
-            log.warning(
-                "%s was %s and is %s now: the losses will differ slightly from those of an unbroken run",
-                name.replace("_", " "),
-                before,
-                after,
-            )
-
-
-def _facts(context: RunContext, training: _Training) -> state.Facts:
-    order, position = context.order.training, training.state.position
-    return state.Facts(
-        step=training.state.step,
-        epoch=position.epoch,
-        batch=position.batch,
-        batch_frames=training.batch_frames,
-        seed=order.seed,
-        learning_rate=state.learning_rate(order.learning_rate, position.epoch),
-        ordered_learning_rate=order.learning_rate,
-        started_at=training.started_at,
-        threads=_threads(context),
-        device=context.telemetry.progress.device,
-        cpu=state.processor(),
-        torch_version=torch.__version__,
-        origin=training.origin,
-    )
-
-
-def _config(context: RunContext, corpus: manifests.Corpus) -> voice_config.VoiceConfig:
-    """The voice's configuration: the preset, its speakers, and the widths of the encoders of its features."""
-    kept = dataset.FeatureFiles(context.store, context.work_dir / "features")
-    try:
-        return voice_config.preset(
-            context.order.model.preset,
-            speakers=tuple(
-                voice_config.Speaker(name=name, id=row, style=kept.usual_style(corpus, name))
-                for name, row in corpus.speakers.items()
-            ),
-            text_feature_channels=kept.channels(corpus, clip_features.TEXT),
-            style_channels=kept.channels(corpus, clip_features.STYLE),
-            front_end=voice_config.FrontEndConfig(profile=context.order.training.profile),
-        )
-    except voice_config.ConfigError as error:
-        raise BadOrder(conditions.BAD_ORDER, str(error)) from error
-
-
-def _run(
-    context: RunContext, corpus: manifests.Corpus, lease: Lease, training: _Training, heard: auditions.Auditions
+def _lead(
+    context: RunContext,
+    corpus: manifests.Corpus,
+    lease: Lease,
+    seat: Seat,
+    training: Training,
+    told: meeting.Told,
+    heard: auditions.Auditions,
 ) -> None:
     """All steps from where the state is; everything is saved when it returns or raises Stopped."""
-    at, order = training.state, context.order.training
-    last = order.max_steps
+    at, last = training.state, context.order.training.max_steps
     context.telemetry.training_begins(resumed_from=at.step, started_at=training.started_at)
     if at.step >= last:
         log.info("step %d of %d is saved: nothing is left to train", at.step, last)
         return
-    if training.begins:
+    if not context.store.exists(layout.corpus(context.place)):
         context.store.put(layout.corpus(context.place), codec.dumps(corpus), "application/json")
-    saved = at.step
-    with (
-        _losses(context) as losses,
-        _publisher(context, lease, training, corpus, before=losses.upload, committed=heard.add) as publisher,
-        _loader(context, corpus, training) as loader,
-    ):
-        for figures in _steps(context, training, loader):
-            losses.add(manifests.LossLine(step=at.step, attempt=context.attempt, losses=figures.losses))
-            publisher.check()
-            if at.step % order.interval_steps == 0 or at.step == last:
-                publisher.save(_save(context, training, listed=True))
-                saved = at.step
-        if at.step > saved and not lease.lost():  # asked to stop between two intervals: no step is lost
-            publisher.save(_save(context, training, listed=False))
-            saved = at.step
+    with _together(meeting.lead(seat, told, context.device, context.stopping), training) as ranks:
+        try:
+            saved = _steps_and_saves(context, corpus, lease, seat, training, ranks, heard)
+        except step.Diverged as error:
+            raise _diverged(context, at.step + 1, error) from error
+        _wait_until_saved(context, training, ranks)
     if context.stopping.is_set() and saved == at.step:
         log.info("stopped after step %d; everything is saved", saved)
 
 
-def _save(context: RunContext, training: _Training, *, listed: bool) -> publish.Save:
-    return publish.Save(snapshot=state.snapshot(training.state), facts=_facts(context, training), listed=listed)
+def _steps_and_saves(
+    context: RunContext,
+    corpus: manifests.Corpus,
+    lease: Lease,
+    seat: Seat,
+    training: Training,
+    ranks: Ranks,
+    heard: auditions.Auditions,
+) -> int:
+    """Step, save and tell until the last step or until asked to stop; the step that was saved last."""
+    at, order = training.state, context.order.training
+    saved = at.step
+    with (
+        _losses(context) as losses,
+        _publisher(context, lease, training, corpus, before=losses.upload, committed=heard.add) as publisher,
+        _loader(context, corpus, training, ranks) as loader,
+        contextlib.closing(telemetry.Bar("train", order.max_steps, " steps", done=at.step)) as bar,
+    ):
+        for done in _steps(context, training, loader, ranks):
+            _tell(context, done, bar)
+            losses.add(manifests.LossLine(step=at.step, attempt=context.attempt, losses=done.result.losses))
+            publisher.check()
+            if at.step % order.interval_steps == 0 or at.step == order.max_steps:
+                publisher.save(_save(context, training, seat, listed=True))
+                saved = at.step
+        if at.step > saved and not lease.lost():  # asked to stop between two intervals: no step is lost
+            publisher.save(_save(context, training, seat, listed=False))
+            saved = at.step
+    return saved
+
+
+def _save(context: RunContext, training: Training, seat: Seat, *, listed: bool) -> publish.Save:
+    facts = beginning.facts(context, training, seat)
+    return publish.Save(snapshot=state.snapshot(training.state), facts=facts, listed=listed)
 
 
 def _diverged(context: RunContext, at_step: int, error: step.Diverged) -> BadData:
@@ -232,46 +180,94 @@ def _diverged(context: RunContext, at_step: int, error: step.Diverged) -> BadDat
     )
 
 
-def _steps(context: RunContext, training: _Training, loader: dataset.Loader) -> Iterator[telemetry.StepFigures]:
-    """Train step after step until the last or until asked to stop, and tell telemetry of each.
+@dataclass(frozen=True, kw_only=True)
+class _Done:
+    """A finished step."""
 
-    Raises step.Diverged.
+    step: int
+    result: StepResult
+    learning_rate: float
+    steps_per_s: float
+
+
+def _steps(context: RunContext, training: Training, loader: dataset.Loader, ranks: Ranks) -> Iterator[_Done]:
+    """Train step after step until the last, or until any rank is asked to stop.
+
+    Raises step.Diverged on all ranks, Stopped, also as PeersLost.
     """
     at, order = training.state, context.order.training
-    settings = step.StepSettings(seed=order.seed, precision=order.precision, profile=order.profile)
+    budget = memory.Budget(context.store, context.place, context.telemetry.progress.device, training.batch_frames)
     finished: collections.deque[float] = collections.deque([time.monotonic()], maxlen=SPEED_OVER_STEPS + 1)
-    bar = telemetry.Bar("train", order.max_steps, " steps", done=at.step)
-    with contextlib.closing(bar):
-        while at.step < order.max_steps and not context.stopping.is_set():
+    course = trend.Trend()
+    with watchdog.watching(PROGRAM) as watching:
+        while at.step < order.max_steps and not ranks.any(context.stopping.is_set()):
             loaded = loader.next()
-            rate = state.learning_rate(order.learning_rate, at.position.epoch)
-            result = step.run(at, loaded.batch, rate, settings)
+            rate = state.rate_of_step(at.config.preset, order.learning_rate, at.position.epoch, at.step + 1)
+            with watching.step():
+                result = _run_step(training, loaded.batch, rate, ranks, budget)
+            course.follow(result.losses)
             at.position = loaded.after
             finished.append(time.monotonic())
             steps_per_s = (len(finished) - 1) / (finished[-1] - finished[0])
-            figures = telemetry.StepFigures(
-                step=at.step,
-                losses=result.losses,
-                learning_rate=rate,
-                gradient_norms=result.gradient_norms,
-                steps_per_s=steps_per_s,
-                remaining_s=(order.max_steps - at.step) / steps_per_s,
-            )
-            context.telemetry.training_step(figures)
-            bar.advance(note=_note(result.losses, steps_per_s))
-            yield figures
+            yield _Done(step=at.step, result=result, learning_rate=rate, steps_per_s=steps_per_s)
+
+
+def _run_step(training: Training, batch: dataset.Batch, rate: float, ranks: Ranks, budget: memory.Budget) -> StepResult:
+    """One step, in smaller pieces each time that it does not fit into memory."""
+    while True:
+        try:
+            return step.run(training.state, batch, rate, training.settings, ranks, budget.frames_at_once)
+        except memory.Exhausted as error:
+            budget.halve(batch)
+            if not error.repeatable:
+                raise Stopped(f"{error}: training begins again at the last saved step, in smaller pieces") from error
+
+
+def _tell(context: RunContext, done: _Done, bar: telemetry.Bar) -> None:
+    left = context.order.training.max_steps - done.step
+    context.telemetry.training_step(
+        telemetry.StepFigures(
+            step=done.step,
+            losses=done.result.losses,
+            learning_rate=done.learning_rate,
+            gradient_norms=done.result.gradient_norms,
+            steps_per_s=done.steps_per_s,
+            remaining_s=left / done.steps_per_s,
+        )
+    )
+    bar.advance(note=_note(done.result.losses, done.steps_per_s))
 
 
 def _note(losses: dict[str, float], steps_per_s: float) -> str:
-    shown = {"mel": "mel", "kl": "divergence", "durations": "durations", "judges": "discriminators"}
-    return ", ".join(f"{name} {losses[key]:.2f}" for name, key in shown.items()) + f", {1 / steps_per_s:.2f} s/step"
+    names = {"mel": "mel", "kl": "divergence", "durations": "durations", "judges": "discriminators"}
+    shown = [f"{name} {losses[key]:.2f}" for name, key in names.items() if key in losses]
+    return ", ".join([*shown, f"{1 / steps_per_s:.2f} s/step"])
+
+
+@contextlib.contextmanager
+def _together(ranks: Ranks, training: Training) -> Iterator[Ranks]:
+    """All ranks begin with the first one's tensors; the group is given up in order unless something went wrong."""
+    for network in training.state.networks.values():
+        ranks.share(network)
+    yield ranks
+    if ranks.group is not None:
+        dist.destroy_process_group(ranks.group)
+
+
+def _wait_until_saved(context: RunContext, training: Training, ranks: Ranks) -> None:
+    """Let no rank leave before the last step is in the store: a pod that ended well is not started again.
+
+    Should the first one have to begin again, it would wait for the others in vain.
+    """
+    if training.state.step >= context.order.training.max_steps:
+        ranks.any(False)
 
 
 @contextlib.contextmanager
 def _publisher(
     context: RunContext,
     lease: Lease,
-    training: _Training,
+    training: Training,
     corpus: manifests.Corpus,
     *,
     before: Callable[[], None],
@@ -299,10 +295,12 @@ def _losses(context: RunContext) -> Iterator[loss_log.LossLog]:
 
 
 @contextlib.contextmanager
-def _loader(context: RunContext, corpus: manifests.Corpus, training: _Training) -> Iterator[dataset.Loader]:
+def _loader(
+    context: RunContext, corpus: manifests.Corpus, training: Training, ranks: Ranks
+) -> Iterator[dataset.Loader]:
     at, seed = training.state, context.order.training.seed
     clips = dataset.Dataset(corpus, at.config, context.store, context.place, context.work_dir)
-    loader = dataset.Loader(clips, training.batch_frames, seed, at.position, at.config.audio.hop_samples)
+    loader = dataset.Loader(clips, training.batch_frames, seed, at.position, at.config.audio.hop_samples, ranks)
     try:
         yield loader
     finally:

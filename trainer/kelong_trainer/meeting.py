@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 from kelong_contract import codec
+from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
 
 from kelong_trainer.context import Stopped
 from kelong_trainer.launch import LOOPBACK, Seat
@@ -56,7 +57,7 @@ def lead(seat: Seat, told: Told, device: torch.device, stopping: threading.Event
         return ALONE
     with _ended_by_network_errors():
         store = _open(seat)
-        store.set(_TOLD, codec.dumps(told))
+        store.set(_TOLD, codec.dumps(told).decode())
         for _ in _waiting(stopping, lambda: f"ranks {_missing(store, seat)} of {seat.size} to come"):
             if store.add(_SPOILED, 0):
                 raise PeersLost("a rank was started twice before all had come")
@@ -72,7 +73,7 @@ class Guest:
 
     seat: Seat
     told: Told
-    store: dist.TCPStore
+    store: TCPStore
 
     def come_in(self, device: torch.device, stopping: threading.Event) -> Ranks:
         """Say that this rank is ready and wait for all. Raises Stopped, also as PeersLost."""
@@ -109,7 +110,7 @@ def _enter(seat: Seat) -> Guest | None:
     """Connect and hear what is told; None at a meeting that an earlier process of this rank was at: it is over soon."""
     with socket.create_connection((seat.host, seat.port), timeout=CONNECT_S):
         pass  # TCPStore writes a warning for each try, so it tries when there is someone to answer
-    store = dist.TCPStore(seat.host, seat.port, None, False, datetime.timedelta(seconds=CONNECT_S))
+    store = TCPStore(seat.host, seat.port, None, False, datetime.timedelta(seconds=CONNECT_S))
     told = codec.loads(Told, store.get(_TOLD), "what the first rank tells")
     if store.add(f"taken/{seat.rank}", 1) > 1:
         store.add(_SPOILED, 1)
@@ -118,10 +119,10 @@ def _enter(seat: Seat) -> Guest | None:
     return Guest(seat=seat, told=told, store=store)
 
 
-def _open(seat: Seat) -> dist.TCPStore:
+def _open(seat: Seat) -> TCPStore:
     """The store of this meeting. Ranks of one pod meet where nobody else can come."""
     listener = socket.create_server((LOOPBACK if seat.host == LOOPBACK else "", seat.port))
-    return dist.TCPStore(
+    return TCPStore(
         LOOPBACK,
         seat.port,
         None,
@@ -132,7 +133,7 @@ def _open(seat: Seat) -> dist.TCPStore:
     )
 
 
-def _missing(store: dist.TCPStore, seat: Seat) -> list[int]:
+def _missing(store: TCPStore, seat: Seat) -> list[int]:
     return [rank for rank in range(1, seat.size) if not store.check([_here(rank)])]
 
 
@@ -140,12 +141,12 @@ def _here(rank: int) -> str:
     return f"here/{rank}"
 
 
-def _group(store: dist.TCPStore, seat: Seat, device: torch.device) -> Ranks:
+def _group(store: TCPStore, seat: Seat, device: torch.device) -> Ranks:
     if device.type == "cuda":
         os.environ.setdefault("TORCH_NCCL_BLOCKING_WAIT", "1")  # a lost peer is then an exception, not an abort
     dist.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
-        store=dist.PrefixStore("group", store),
+        store=PrefixStore("group", store),
         rank=seat.rank,
         world_size=seat.size,
         timeout=SILENCE,
