@@ -19,6 +19,7 @@ from kelong_contract.orders import ServingOrder, SynthesisOrder
 from kelong_contract.store import Store
 from kelong_speech import checkpoint, config, device, features, sources, voice
 from kelong_speech.features import TextEncoder
+from kelong_speech.text import frontend
 from kelong_speech.voice import Voice
 
 from kelong_inference.endings import BadData, BadOrder, Stopped
@@ -104,7 +105,12 @@ def _voice(
     """The weights, and the text encoder if the voice was trained with one."""
     try:
         encoder = _text_encoder(order, manifest, kept, work_dir, chosen)
-        return Voice.load(kept, manifest, work_dir / WEIGHTS_FOLDER, text_encoder=encoder, device=chosen)
+        lexicon = frontend.Lexicon.from_entries(order.text.lexicon)
+        return Voice.load(
+            kept, manifest, work_dir / WEIGHTS_FOLDER, text_encoder=encoder, device=chosen, lexicon=lexicon
+        )
+    except frontend.BadLexicon as error:
+        raise BadOrder(conditions.BAD_ORDER, str(error)) from None
     except sources.ModelSourceUnavailable as error:
         raise BadData(conditions.MODEL_SOURCE_UNAVAILABLE, str(error)) from None
     except (voice.DigestMismatch, store.NoSuchObject) as error:

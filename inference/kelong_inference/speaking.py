@@ -14,7 +14,6 @@ from kelong_speech import script
 from kelong_speech.audio import Speech
 from kelong_speech.features import TextTooLong
 from kelong_speech.synthesiser import SpeechTooLong
-from kelong_speech.text import frontend
 from kelong_speech.text.frontend import UnspeakableText
 from kelong_speech.voice import Style, Voice
 
@@ -39,7 +38,7 @@ class Speaker:
 
     def prepare(self) -> None:
         """Read the front end's dictionaries now, so that no request has to wait for them."""
-        frontend.warm_up(frontend.Profile(self._voice.config.front_end.profile))
+        self._voice.warm_up()
 
     def check(self, text: str, settings: SynthesisSettings, max_characters: int) -> None:
         """Raise Refused for what can be told without speaking: no text, too much of it, a speaker we do not have."""

@@ -18,8 +18,11 @@ PARAGRAPH_PAUSE_S = 0.5
 
 # A sentence with its closing marks and quotes; what remains at the end may have none.
 _SENTENCE = re.compile(r"[^。！？；!?;…\n]*[。！？；!?;…\n]+[”’」』）)\"'\s]*|[^。！？；!?;…\n]+")
-_CLAUSE = re.compile(r"[^，,、：:]*[，,、：:]+[”’」』）)\"'\s]*|[^，,、：:]+")
-_INSEPARABLE = re.compile(r"[0-9A-Za-z.:%\[\]]{2}")
+# A comma or colon between digits is part of a number or a time.
+_CLAUSE = re.compile(
+    r"(?:[^，,、：:]|(?<=\d)[,:：](?=\d))*(?!(?<=\d)[,:：](?=\d))[，,、：:]+[”’」』）)\"'\s]*|(?:[^，,、：:]|(?<=\d)[,:：](?=\d))+"
+)
+_INSEPARABLE = re.compile(r"[0-9A-Za-z.:%,/@°℃+\[\]'-]{2}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +40,17 @@ class Script:
     pieces: tuple[Piece, ...]
 
 
-def read(text: str, profile: frontend.Profile = frontend.Profile.FIXED, max_characters: int = MAX_CHARACTERS) -> Script:
-    """The script of a text. Raises `frontend.UnspeakableText` with the position in the whole text."""
+def read(text: str, front_end: frontend.FrontEnd | None = None, max_characters: int = MAX_CHARACTERS) -> Script:
+    """The script of a text, read by our own rules if no front end is given.
+
+    Raises `frontend.UnspeakableText` with the position in the whole text.
+    """
+    front_end = front_end or frontend.FrontEnd()
     pieces: list[Piece] = []
     start = 0
     for part in split(text, max_characters):
         try:
-            utterance = frontend.analyse(part, profile)
+            utterance = front_end.analyse(part)
         except frontend.UnspeakableText as error:
             raise frontend.UnspeakableText(error.message, start + error.position) from error
         pause_s = PARAGRAPH_PAUSE_S if "\n" in text[:start][-1:] else SENTENCE_PAUSE_S

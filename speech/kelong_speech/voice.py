@@ -55,12 +55,17 @@ class Voice:
     """One checkpoint, ready to speak."""
 
     def __init__(
-        self, generator: synthesiser.Synthesiser, text_encoder: features.TextEncoder | None, device: torch.device
+        self,
+        generator: synthesiser.Synthesiser,
+        text_encoder: features.TextEncoder | None,
+        device: torch.device,
+        front_end: frontend.FrontEnd,
     ) -> None:
         self._generator = generator.to(device).eval().requires_grad_(False)
         layers.settle(self._generator)
         self._text_encoder = text_encoder
         self._device = device
+        self._front_end = front_end
 
     @classmethod
     def from_parts(
@@ -69,6 +74,7 @@ class Voice:
         *,
         text_encoder: features.TextEncoder | None = None,
         device: torch.device | None = None,
+        lexicon: frontend.Lexicon | None = None,
     ) -> Voice:
         """A voice around a generator, which it takes over: frozen, in eval mode, on its device.
 
@@ -80,7 +86,11 @@ class Voice:
         if wanted is not None and wanted != found:
             reason = f"this voice was trained with features of {wanted} values, the encoder given has {found or 'none'}"
             raise features.unavailable("text encoder", "model.sources.textEncoder", reason)
-        return cls(generator, text_encoder if wanted is not None else None, device or torch.device("cpu"))
+        profile = frontend.Profile(generator.config.front_end.profile)
+        front_end = frontend.FrontEnd(profile, lexicon=lexicon or frontend.Lexicon())
+        return cls(
+            generator, text_encoder if wanted is not None else None, device or torch.device("cpu"), front_end
+        )
 
     @classmethod
     def load(
@@ -91,6 +101,7 @@ class Voice:
         *,
         text_encoder: features.TextEncoder | None = None,
         device: torch.device | None = None,
+        lexicon: frontend.Lexicon | None = None,
     ) -> Voice:
         """The voice of a published step. Files are kept in `cache_dir` by digest and checked at every load.
 
@@ -103,7 +114,7 @@ class Voice:
         except config.ConfigError as error:
             raise checkpoint.UnusableCheckpoint(f"step {manifest.step}: {error}") from error
         generator = checkpoint.load_weights(weights, voice_config)
-        return cls.from_parts(generator, text_encoder=text_encoder, device=device)
+        return cls.from_parts(generator, text_encoder=text_encoder, device=device, lexicon=lexicon)
 
     @property
     def config(self) -> config.VoiceConfig:
@@ -111,8 +122,12 @@ class Voice:
         return self._generator.config
 
     def read(self, text: str) -> script.Script:
-        """The script of a text, by the rules this voice was trained with. Raises `frontend.UnspeakableText`."""
-        return script.read(text, frontend.Profile(self.config.front_end.profile))
+        """The script of a text, by the rules and readings of this voice. Raises `frontend.UnspeakableText`."""
+        return script.read(text, self._front_end)
+
+    def warm_up(self) -> None:
+        """Reads the front end's dictionaries now, so that no text has to wait for them."""
+        self._front_end.warm_up()
 
     def say_text(self, text: str, style: Style) -> audio.Speech:
         """Say a text of any length. Raises what `read` and `say` raise."""

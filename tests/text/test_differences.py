@@ -36,7 +36,7 @@ READINGS = [
 SPOKEN = [
     ("嗯，呣", "恩,母", "嗯,呣", "the text encoder knows 嗯"),
     ("2024年", "二千零二十四年", "二零二四年", "years are read by digits"),
-    ("100%", "一百", "百分之一百", "the sign was deleted"),
+    ("100%", "一百", "百分之百", "the sign was deleted"),
     ("10:30开会", "十三十开会", "十点三十分开会", "the colon was deleted"),
     ("1,000元", "一,零元", "一千元", "the comma cut the number"),
     ("电话13800138000", "电话一百三十八亿零一十三万八千", "电话幺三八零零幺三八零零零", "a telephone number"),
@@ -66,7 +66,13 @@ def test_a_text_is_normalised_otherwise_for_a_reason(written: str, theirs: str, 
     assert frontend.analyse(written).spoken == ours
 
 
-@pytest.mark.parametrize("written", ["", "abc", "Hello", "😀"])
+@pytest.mark.parametrize(("written", "spoken"), [("abc", "abc"), ("Hello", "Hello"), ("ＧＰＵ", "GPU"), ("é", "e")])
+def test_the_original_deletes_latin_words_and_we_speak_them(written: str, spoken: str) -> None:
+    assert frontend.analyse(written, ORIGINAL).phones == ("_", "_")
+    assert frontend.analyse(written).spoken == spoken
+
+
+@pytest.mark.parametrize("written", ["", "かな", "Привет", "😀"])
 def test_the_original_deletes_what_it_does_not_know_and_we_refuse(written: str) -> None:
     assert frontend.analyse(written, ORIGINAL).phones == ("_", "_")
     with pytest.raises(frontend.UnspeakableText):

@@ -1,22 +1,16 @@
 """What the default profile still gets wrong, row by row, so that it stays in sight and a cure shows.
 
-A row that comes out right must move to the tables of test_readings.py or test_numbers.py.
+A row that comes out right must move to the tables of test_readings.py.
 """
 
 from collections.abc import Callable
 
 import pytest
-from kelong_speech.text import frontend
 
 # written, what a speaker says, what comes out, why
 READINGS = [
     ("种了一棵树", "zhong4 le5 yi4 ke1 shu4", "zhong3 le5 yi4 ke1 shu4", "种 alone: to plant or a kind"),
     ("他背着背包", "ta1 bei1 zhe5 bei1 bao1", "ta1 bei4 zhe5 bei1 bao1", "背 alone: to carry or the back"),
-]
-SPOKEN = [
-    ("2倍", "两倍", "二倍", "the grammar counts 两 only before some measure words"),
-    ("1.2.3版", "一点二点三版", "一.二点三版", "a version number is read as two numbers"),
-    ("1990s", "一九九零年代", "一千九百九十秒", "s is taken for seconds"),
 ]
 
 
@@ -26,11 +20,4 @@ def test_this_reading_is_known_to_be_wrong(
 ) -> None:
     assert why
     assert read(written) == comes_out
-    assert comes_out != right
-
-
-@pytest.mark.parametrize(("written", "right", "comes_out", "why"), SPOKEN)
-def test_this_number_is_known_to_be_read_wrong(written: str, right: str, comes_out: str, why: str) -> None:
-    assert why
-    assert frontend.analyse(written).spoken == comes_out
     assert comes_out != right

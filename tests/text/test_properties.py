@@ -1,6 +1,8 @@
 """Promises for any text at all."""
 
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +14,7 @@ COMMON = (
     "作方成者多日都三小军二无同么经法当起与好看学进种将还分此心前面又定见只主没公从儿老虎想走很远水果展览馆妈哥"
 )
 MARKS_AND_DIGITS = "，。！？：；、…—“”（）《》·~\n 0123456789.%-:/"
+LATIN = st.text(st.sampled_from("abcdefghijklmnopqrstuvwxyzAEIOUTSGPX0123456789 '’.-+#@/&éＡ"), max_size=12)
 WRITABLE = st.text(
     st.sampled_from(COMMON + MARKS_AND_DIGITS) | st.characters(min_codepoint=0x4E00, max_codepoint=0x9FA5), max_size=40
 )
@@ -26,13 +29,28 @@ def _check(said: frontend.Utterance) -> None:
     length = 2 * len(said.phones) + 1
     assert len(ids.phone_ids) == len(ids.tone_ids) == len(ids.language_ids) == sum(ids.word2ph) == length
     assert max(ids.phone_ids) < len(symbols.SYMBOLS)
-    assert max(ids.tone_ids) <= 5
-    for phone, tone in zip(said.phones, said.tones, strict=True):
-        assert (tone == 0) == (phone in (symbols.PAD, *symbols.MARKS, *symbols.INLINE_MARKS))
+    assert max(ids.tone_ids) < 12
+    silent = (symbols.PAD, *symbols.MARKS, *symbols.INLINE_MARKS)
+    for phone, tone, language in zip(said.phones, said.tones, said.language_ids, strict=True):
+        if language == symbols.LANGUAGE_IDS["ZH"]:
+            assert (tone == 0) == (phone in silent)
+        else:
+            assert tone == 0 or phone[0] in "aeiou"
+
+
+def _check_spans(said: frontend.Utterance) -> None:
+    """Ordered, inside the text, and with nothing left out but what is not heard."""
+    assert len(said.spans) == len(said.spoken)
+    for before, after in pairwise(said.spans):
+        assert before == after or before[1] <= after[0]
+    covered = {place for start, end in said.spans for place in range(start, end)}
+    assert all(0 <= place < len(said.written) for place in covered)
+    left_out = {char for place, char in enumerate(said.written) if place not in covered}
+    assert all(char.isspace() or unicodedata.category(char) in ("Cf", "Mn") for char in left_out)
 
 
 @RELAXED
-@given(text=st.lists(WRITABLE | INLINE, max_size=4).map("".join))
+@given(text=st.lists(WRITABLE | INLINE | LATIN, max_size=4).map("".join))
 @pytest.mark.parametrize("profile", list(frontend.Profile))
 def test_chinese_and_marks_give_an_utterance_that_fits_together(profile: frontend.Profile, text: str) -> None:
     try:
@@ -41,6 +59,8 @@ def test_chinese_and_marks_give_an_utterance_that_fits_together(profile: fronten
         assert 0 <= refusal.position <= len(text)
         return
     _check(said)
+    if profile is frontend.Profile.FIXED:
+        _check_spans(said)
     assert said == frontend.analyse(text, profile)
 
 
@@ -49,7 +69,10 @@ def test_chinese_and_marks_give_an_utterance_that_fits_together(profile: fronten
 @pytest.mark.parametrize("profile", list(frontend.Profile))
 def test_any_text_is_spoken_or_refused_with_a_place_in_it(profile: frontend.Profile, text: str) -> None:
     try:
-        _check(frontend.analyse(text, profile))
+        said = frontend.analyse(text, profile)
+        _check(said)
+        if profile is frontend.Profile.FIXED:
+            _check_spans(said)
     except frontend.UnspeakableText as refusal:
         assert 0 <= refusal.position <= len(text)
         assert refusal.message
@@ -59,7 +82,9 @@ def test_any_text_is_spoken_or_refused_with_a_place_in_it(profile: frontend.Prof
 @given(text=st.text(st.sampled_from("0123456789.,:/-+~%℃$¥年月日点分个米kg第 =*()<>²×"), min_size=1, max_size=20))
 def test_any_heap_of_digits_and_signs_is_spoken_or_refused(text: str) -> None:
     try:
-        _check(frontend.analyse(text))
+        said = frontend.analyse(text)
+        _check(said)
+        _check_spans(said)
     except frontend.UnspeakableText as refusal:
         assert 0 <= refusal.position < len(text)
 

@@ -13,6 +13,7 @@ PARTS: dict[str, Any] = {
     "phones": ("_", "n", "i", "h", "ao", "!", "_"),
     "tones": (0, 2, 2, 3, 3, 0, 0),
     "word2ph": (1, 2, 2, 1, 1),
+    "spans": ((0, 1), (1, 2), (2, 3)),
 }
 
 
@@ -32,7 +33,7 @@ def test_an_utterance_survives_json() -> None:
     said = frontend.analyse("我有3个苹果[sp2]，真好。")
     document = json.loads(json.dumps(said.to_json(), ensure_ascii=False))
     assert frontend.Utterance.from_json(document) == said
-    assert list(document) == ["written", "spoken", "phones", "tones", "word2ph"]
+    assert list(document) == ["written", "spoken", "phones", "tones", "word2ph", "language_ids", "spans"]
 
 
 def test_an_utterance_is_frozen_and_hashable() -> None:
@@ -47,9 +48,15 @@ def test_an_utterance_is_frozen_and_hashable() -> None:
     [
         ({"phones": ("_", "n", "i", "h", "XX", "!", "_")}, r"\['XX'\] are not in the symbol table"),
         ({"tones": (0, 2, 2, 3, 3, 0)}, "7 phones have 6 tones"),
-        ({"tones": (0, 2, 2, 3, 9, 0, 0)}, "tones must be 0 to 5"),
+        ({"tones": (0, 2, 2, 3, 9, 0, 0)}, "tones must be 0 to 5, or 0 to 3 in English"),
         ({"word2ph": (1, 2, 2, 2, 1)}, "word2ph gives 8 phones, there are 7"),
         ({"word2ph": (1, 2, 2, 2)}, "3 spoken characters need 5"),
+        ({"word2ph": (1, 2, 3, -1, 1)}, "word2ph gives 6 phones"),
+        ({"language_ids": (0, 0, 0)}, "7 phones have 3 languages"),
+        ({"language_ids": (0, 0, 2, 2, 2, 0, 0), "tones": (0, 2, 3, 4, 3, 0, 0)}, r"language and tone \[\(2, 4\)\]"),
+        ({"spans": ((0, 1), (1, 2))}, "3 spoken characters have 2 spans"),
+        ({"spans": ((0, 2), (1, 2), (2, 3))}, r"the span \(1, 2\) after \(0, 2\)"),
+        ({"spans": ((0, 1), (1, 2), (2, 4))}, "empty, goes back or leaves the text"),
         ({"phones": (",", "n", "i", "h", "ao", "!", "_")}, "begin and end with '_'"),
     ],
 )

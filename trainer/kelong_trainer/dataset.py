@@ -31,7 +31,7 @@ from kelong_speech.synthesiser import Recordings
 from kelong_speech.text.utterance import Ids, Utterance
 from torch import Tensor
 
-from kelong_trainer import alignment_hints, clip_features, decoding
+from kelong_trainer import alignment_hints, clip_features, decoding, held_out
 from kelong_trainer.context import BadData
 from kelong_trainer.ranks import ALONE, Part, Ranks
 
@@ -193,7 +193,7 @@ class Dataset:
         self._kept: collections.OrderedDict[int, Example] = collections.OrderedDict()
         self._kept_bytes = 0
         self._durations: tuple[Tensor, ...] = ()
-        usable = [(clip, _ids(clip)) for clip in corpus.clips]
+        usable = [(clip, _ids(clip)) for clip in held_out.trained_on(corpus)]
         self._clips = [(clip, ids) for clip, ids in usable if self._fits(clip, ids)]
         if not self._clips:
             raise BadData(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from kelong_contract import codec, conditions, layout, manifests
 
-from kelong_trainer import documents, recordings
+from kelong_trainer import documents, held_out, recordings
 from kelong_trainer.context import BadData, RunContext
 from kelong_trainer.stages import features, ingest, phonemes, slice, transcribe
 
@@ -43,7 +43,7 @@ def prepare(context: RunContext) -> manifests.Corpus:
 
 def _prepare(context: RunContext) -> manifests.Corpus:
     # Sources that are missing are found before hours are spent on what comes first.
-    transcribing, encoding = transcribe.facts(context), features.facts(context)
+    transcribing, speaking, encoding = transcribe.facts(context), phonemes.facts(context), features.facts(context)
     listing = recordings.Source(context).listing()
     speakers = _speaker_ids(context)
     found: dict[str, object] = {**ingest.facts(context, listing), "ids": speakers}
@@ -51,11 +51,11 @@ def _prepare(context: RunContext) -> manifests.Corpus:
     heard = corpus
     corpus = _after(context, "transcribe", transcribe.VERSION, corpus, transcribing, transcribe.run)
     corpus = _after(context, "slice", slice.VERSION, corpus, slice.facts(context), slice.run)
-    corpus = _after(context, "phonemes", phonemes.VERSION, corpus, phonemes.facts(context), phonemes.run)
+    corpus = _after(context, "phonemes", phonemes.VERSION, corpus, speaking, phonemes.run)
     if not corpus.clips:
         _publish(context, corpus)
         raise BadData(conditions.TOO_FEW_CLIPS, _nothing_left(corpus, len(heard.recordings)))
-    return _after(context, "features", features.VERSION, corpus, encoding, features.run)
+    return held_out.choose(_after(context, "features", features.VERSION, corpus, encoding, features.run))
 
 
 def _after(

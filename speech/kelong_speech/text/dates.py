@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from kelong_speech.text import numbers
-from kelong_speech.text.rules import TO, Rule, after, before, rule
+from kelong_speech.text.rules import TO, TO_OR_WORD, Rule, after, before, rule, to
 
 _HALVES: Final = {"a": "上午", "p": "下午"}
 _CLOCK: Final = r"(\d{1,2}) ?[:：] ?([0-5]\d)(?: ?[:：] ?([0-5]\d))?(?![\d:：]|\.\d)(?: ?([AaPp])\.?[Mm]\.?(?![A-Za-z]))?"
@@ -38,12 +38,12 @@ def _year_and_month(match: re.Match[str]) -> str:
     return f"{numbers.digits(match[1])}年{numbers.quantity(str(int(match[3])))}月"
 
 
-@rule(rf"(\d{{4}})年?(?:{TO}|[至到])(\d{{4}}|\d\d)(?={_OF_A_YEAR})")
+@rule(rf"(\d{{4}})年?{TO_OR_WORD}(\d{{4}}|\d\d)(?={_OF_A_YEAR})")
 def _years(match: re.Match[str]) -> str | None:
     if not _is_year(match[1]):
         return None
-    middle = "年到" if "年" in match[0] else "到"
-    return f"{numbers.digits(match[1])}{middle}{numbers.digits(match[2])}"
+    year = "年" if match[0][4] == "年" else ""
+    return f"{numbers.digits(match[1])}{year}{to(match[2])}{numbers.digits(match[3])}"
 
 
 @rule(rf"((?:19|20)\d\d){TO}((?:19|20)\d\d)(?![\d.])")
@@ -105,11 +105,11 @@ def _plain(number: str) -> str:
     return numbers.quantity(str(int(number)))
 
 
-@rule(rf"{_CLOCK}(?:{TO}|[至到]){_CLOCK}")
+@rule(rf"{_CLOCK}{TO_OR_WORD}{_CLOCK}")
 def _hours(match: re.Match[str]) -> str | None:
     parts = match.groups()
-    begin, end = _clock(*parts[:4]), _clock(*parts[4:])
-    return f"{begin}到{end}" if begin and end else None
+    begin, end = _clock(*parts[:4]), _clock(*parts[5:])
+    return begin + to(match[5]) + end if begin and end else None
 
 
 @rule(_CLOCK)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from kelong_speech.text import corrections, phonemes, pinyin, signs, symbols
+from kelong_speech.text import corrections, numbers, phonemes, pinyin, signs, symbols
 from kelong_speech.text.utterance import UnspeakableText
 
 
@@ -219,10 +219,11 @@ def _read(raw: Sequence[Unit]) -> Iterator[Unit]:
                     unit.start,
                 )
         start, end = raw[reading.start].start, raw[reading.end - 1].end
-        yield from (Unit(char, start, end) for char in reading.spoken)
+        yield from (Unit("一", start, end, _ONE) if char == numbers.CITED_ONE else Unit(char, start, end) for char in reading.spoken)
     yield from raw[done:]
 
 
+_ONE: Final = (pinyin.Syllable("yi", 1),)
 _HALF_WIDTH_MARKS: Final = {"：": ":", "．": ".", "，": "，", "－": "-"}
 
 

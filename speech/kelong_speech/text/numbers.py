@@ -13,6 +13,9 @@ _SMALL_UNITS: Final = ("", "十", "百", "千")
 _LARGE_UNITS: Final = ("", "万", "亿", "万亿")
 _MOST_DIGITS: Final = 16
 
+CITED_ONE: Final = "\ue001"
+"""Stands for a 一 that no neighbour changes; `normalise` writes 一 and fixes its tone."""
+
 # What 2 is 两 before. A look-ahead keeps out words in which the 2 is a rank or part of a name: 二年级, 二次元, 二人转.
 MEASURES: Final = (
     "个 只 条 张 把 位 名 件 台 辆 架 艘 座 栋 幢 间 套 本 册 篇 首 句 段 页 行 字 口 头 匹 群 双 对 副 瓶 杯 碗 盘 盒 "
@@ -40,6 +43,11 @@ def digits(number: str) -> str:
 def telephone(number: str) -> str:
     """Digit by digit as telephone numbers, rooms and codes are read, with 幺 for 1: `110` is 幺幺零."""
     return "".join(_TELEPHONE_DIGITS[int(digit)] for digit in number if digit.isdigit())
+
+
+def cited(number: str) -> str:
+    """A quantity in a sum or a score, where a lone 1 keeps the first tone: 1+1 is yī jiā yī."""
+    return CITED_ONE if number == "1" else quantity(number)
 
 
 def quantity(number: str, *, measured: bool = False) -> str:

@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from kelong_speech.text import numbers
-from kelong_speech.text.rules import NUMBER, TO, Rule, after, before, rule
+from kelong_speech.text.rules import NUMBER, TO, TO_OR_WORD, Rule, after, before, rule, to
 
 # The unit's sign, what it is called, as GB 3100 and GB 3101 name units. Longer signs first where one begins another.
 _UNITS: Final = {
@@ -54,24 +54,29 @@ def _signed(minus: str | None, spoken: str, word: str = "负") -> str:
     return word + spoken if minus else spoken
 
 
-@rule(rf"({_MINUS})?({_MONEY_SIGNS}) ?([-−])?({NUMBER})(?:(?:{TO}|[至到])(?:{_MONEY_SIGNS})?({NUMBER}))?({_MAGNITUDE})(?:(bn|[kKMmBb])(?![A-Za-z]))?(?: ?(?:元|块|美元|美金|日元))?")
+@rule(rf"({_MINUS})?({_MONEY_SIGNS}) ?([-−])?({NUMBER})(?:{TO_OR_WORD}(?:{_MONEY_SIGNS})?({NUMBER}))?({_MAGNITUDE})(?:(bn|[kKMmBb])(?![A-Za-z]))?(?: ?(?:元|块|美元|美金|日元))?")
 def _money(match: re.Match[str]) -> str:
-    minus, sign, minus_inside, number, upper, magnitude, letter = match.groups()
+    minus, sign, minus_inside, number, link, upper, magnitude, letter = match.groups()
     name = SIGNS_OF_MONEY[sign]
     tail = match[0].rstrip()
     if tail.endswith("日元"):
         name = "日元"
     if letter:
         number, upper = _times(number, _ENGLISH_MAGNITUDES[letter]), upper and _times(upper, _ENGLISH_MAGNITUDES[letter])
-    spoken = _amount(number, magnitude)
+    spoken = _amount(_price(number), magnitude)
     if upper:
-        spoken = f"{numbers.quantity(number)}到{_amount(upper, magnitude)}"
+        spoken = f"{numbers.quantity(_price(number), measured=True)}{to(link)}{_amount(_price(upper), magnitude)}"
     return _signed(minus or minus_inside, spoken + name)
 
 
 def _amount(number: str, magnitude: str = "") -> str:
     magnitude = magnitude.strip()
     return numbers.quantity(number, measured=True) + magnitude
+
+
+def _price(number: str) -> str:
+    """Nobody says the cents of 99.00, nor the last zero of 12.50."""
+    return re.sub(r"(\.\d*?)0+$", r"\1", number).removesuffix(".")
 
 
 def _times(number: str, factor: int) -> str:
@@ -87,13 +92,13 @@ def _money_behind(match: re.Match[str]) -> str:
     return _signed(match[1], _amount(match[2], match[3]) + SIGNS_OF_MONEY[match[4]])
 
 
-@rule(rf"({_MINUS})?({NUMBER})([%‰％])?(?:{TO}|[至到])([-−])?({NUMBER})([%‰％])")
+@rule(rf"({_MINUS})?({NUMBER})([%‰％])?{TO_OR_WORD}([-−])?({NUMBER})([%‰％])")
 def _percent_range(match: re.Match[str]) -> str:
-    minus, number, sign, upper_minus, upper, upper_sign = match.groups()
+    minus, number, sign, link, upper_minus, upper, upper_sign = match.groups()
     begin = _percent(number, sign or upper_sign, minus)
     if not sign and not upper_minus:
-        return f"{begin}到{numbers.quantity(upper)}"
-    return f"{begin}到{_percent(upper, upper_sign, upper_minus)}"
+        return f"{begin}{to(link)}{numbers.quantity(upper)}"
+    return f"{begin}{to(link)}{_percent(upper, upper_sign, upper_minus)}"
 
 
 @rule(rf"([+＋])?({_MINUS})?({NUMBER}) ?([%‰％])(?:([A-Z])(?![A-Za-z]))?")
@@ -111,12 +116,12 @@ def _percent(number: str, sign: str, minus: str | None) -> str:
 _DEGREES: Final = r"℃|°[Cc]|º[Cc]|℉|°F|摄氏度|度(?!数|量|假|电)"
 
 
-@rule(rf"({_MINUS})?({NUMBER}) ?({_DEGREES}|°)?(?:{TO}|[至到])(?:([-−])|(零[下上]))?({NUMBER}) ?({_DEGREES})")
+@rule(rf"({_MINUS})?({NUMBER}) ?({_DEGREES}|°)?{TO_OR_WORD}(?:([-−])|(零[下上]))?({NUMBER}) ?({_DEGREES})")
 def _temperature_range(match: re.Match[str]) -> str:
-    minus, number, unit, upper_minus, side, upper, upper_unit = match.groups()
+    minus, number, unit, link, upper_minus, side, upper, upper_unit = match.groups()
     begin = _signed(minus, numbers.quantity(number, measured=not minus), "零下") + (_degrees(unit) if unit else "")
     end = _signed(upper_minus, (side or "") + numbers.quantity(upper), "零下")
-    return f"{begin}到{end}{_degrees(upper_unit)}"
+    return f"{begin}{to(link)}{end}{_degrees(upper_unit)}"
 
 
 def _degrees(unit: str) -> str:
@@ -160,7 +165,7 @@ def _unit(match: re.Match[str]) -> str | None:
         return f"百万分之{numbers.quantity(number)}"
     if not upper:
         return _signed(minus, _amount(number, magnitude) + name)
-    by = "乘" if link.strip() in "×xX*" else "到"
+    by = "乘" if link.strip() in "×xX*" else to(link)
     spoken = f"{_first_of_range(number)}{by}"
     if third:
         spoken += f"{numbers.quantity(upper)}乘{_amount(third, magnitude)}{name}"
@@ -199,7 +204,7 @@ def _fraction(match: re.Match[str]) -> str | None:
 
 @rule(r"(\d+(?:\.\d+)?) ?[:：∶] ?(\d+(?:\.\d+)?)(?: ?[:：∶] ?(\d+(?:\.\d+)?))?(?![\d])")
 def _ratio(match: re.Match[str]) -> str:
-    return "比".join(numbers.quantity(part) for part in match.groups() if part)
+    return "比".join(numbers.cited(part) for part in match.groups() if part)
 
 
 _SCORE_BEFORE: Final = re.compile(
@@ -216,7 +221,7 @@ def _score(match: re.Match[str]) -> str | None:
     """3-2 among words of a match is a score; outside them two numbers that fall are one too."""
     if not (_SCORE_BEFORE.search(before(match)) or _SCORE_AFTER.match(after(match))):
         return None
-    return f"{numbers.quantity(match[1])}比{numbers.quantity(match[2])}"
+    return f"{numbers.cited(match[1])}比{numbers.cited(match[2])}"
 
 
 _OPERATORS: Final = {"+": "加", "＋": "加", "-": "减", "−": "减", "–": "减", "×": "乘", "*": "乘", "x": "乘", "X": "乘", "÷": "除以", "/": "除以", "=": "等于", "＝": "等于", "≈": "约等于", "≠": "不等于", "±": "正负", ">": "大于", "<": "小于", "≥": "大于等于", "≤": "小于等于", "＞": "大于", "＜": "小于", "∶": "比"}  # fmt: skip
@@ -228,7 +233,7 @@ def _equation(match: re.Match[str]) -> str:
     spoken, at_term = "", True
     for part in re.findall(rf"{NUMBER}|[²³%()]|[^\s\d]", match[0]):
         if part[0].isdigit():
-            spoken, at_term = spoken + numbers.quantity(part), False
+            spoken, at_term = spoken + numbers.cited(part), False
         elif part in "²³":
             spoken += f"的{_POWERS[part]}"
         elif part == "%":
@@ -250,7 +255,7 @@ def _operation(match: re.Match[str]) -> str:
     first, sign, second, sign_2, third = match.groups()
     link = _OPERATORS[sign.strip()]
     rows = sign.strip() in "×xX*" and all(len(part) >= 3 and part.isdigit() for part in (first, second))
-    say = numbers.digits if rows and max(len(first), len(second)) == 4 else numbers.quantity
+    say = numbers.digits if rows and max(len(first), len(second)) == 4 else numbers.cited
     spoken = f"{say(first)}{link}{say(second)}"
     if third:
         spoken += _OPERATORS[sign_2.strip()] + say(third)
@@ -286,13 +291,13 @@ def _range(match: re.Match[str]) -> str | None:
     following = after(match)
     before_it = before(match)
     if re.search(r"第$", before_it):
-        return f"{numbers.quantity(number)}{magnitude}{measure}到{numbers.quantity(upper)}"
+        return f"{numbers.quantity(number)}{magnitude}{measure}{to(link)}{numbers.quantity(upper)}"
     measured = bool(measure or magnitude) or bool(numbers.MEASURED.match(following.lstrip()))
     plain = link.strip() in ("-", "–", "−")
     if plain and not measure and not magnitude and _value(number) > _value(upper):
-        return f"{numbers.quantity(number)}比{numbers.quantity(upper)}"
+        return f"{numbers.cited(number)}比{numbers.cited(upper)}"
     begin = numbers.quantity(number, measured=measured) + magnitude.strip() + measure
-    return f"{begin}到{numbers.quantity(upper, measured=bool(numbers.MEASURED.match(following.lstrip())))}"
+    return f"{begin}{to(link)}{numbers.quantity(upper, measured=bool(numbers.MEASURED.match(following.lstrip())))}"
 
 
 def _value(number: str) -> float:

@@ -12,7 +12,10 @@ NUMBER: Final = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
 """A quantity: 12, 12.5, 1,234.56. The separator of thousands must part off three digits each time."""
 
 TO: Final = r" ?(?:-|–|—|~|～|〜|−) ?"
-"""What stands between the two ends of a range."""
+"""What stands between the two ends of a range, in signs."""
+
+TO_OR_WORD: Final = rf"({TO}|[至到])"
+"""The same in signs or in words, as a group for `to`."""
 
 END: Final = r"(?![\dA-Za-z.]*\d)"
 """No more of a number follows."""
@@ -39,3 +42,8 @@ def before(match: re.Match[str], length: int = 12) -> str:
 def after(match: re.Match[str], length: int = 12) -> str:
     """The text that follows the match."""
     return match.string[match.end() : match.end() + length]
+
+
+def to(link: str) -> str:
+    """What is said between the ends of a range: the word that is written, 到 for a sign."""
+    return "至" if link == "至" else "到"

@@ -5,31 +5,45 @@ from __future__ import annotations
 import dataclasses
 import logging
 
-from kelong_contract import manifests
+from kelong_contract import conditions, manifests
 from kelong_speech import config
 from kelong_speech.text import frontend
 
-from kelong_trainer.context import RunContext
+from kelong_trainer.context import BadOrder, RunContext
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 
 
 def facts(context: RunContext) -> dict[str, object]:
-    """What the result depends on besides the texts and this code."""
-    return {"front_end": config.FrontEndConfig().version, "profile": context.order.training.profile}
+    """What the result depends on besides the texts and this code; raises BadOrder for a lexicon that is none."""
+    front_end(context)
+    return {
+        "front_end": config.FrontEndConfig().version,
+        "profile": context.order.training.profile,
+        "lexicon": context.order.text.lexicon,
+    }
+
+
+def front_end(context: RunContext) -> frontend.FrontEnd:
+    """What reads the order's texts; raises BadOrder for a lexicon that is none."""
+    try:
+        lexicon = frontend.Lexicon.from_entries(context.order.text.lexicon)
+    except frontend.BadLexicon as error:
+        raise BadOrder(conditions.BAD_ORDER, str(error)) from None
+    return frontend.FrontEnd(frontend.Profile(context.order.training.profile), lexicon=lexicon)
 
 
 def run(context: RunContext, corpus: manifests.Corpus) -> manifests.Corpus:
     """The corpus with phones in every clip; a clip whose text cannot be spoken becomes a rejection that says why."""
-    profile = frontend.Profile(context.order.training.profile)
+    reader = front_end(context)
     clips: list[manifests.Clip] = []
     rejections: list[manifests.Rejection] = []
     with context.telemetry.stage("phonemes", len(corpus.clips), "clips") as bar:
         for clip in corpus.clips:
             context.check_stopping()
-            outcome = _analyse(clip, profile)
+            outcome = _analyse(clip, reader)
             if isinstance(outcome, manifests.Clip):
                 clips.append(outcome)
             else:
@@ -41,13 +55,13 @@ def run(context: RunContext, corpus: manifests.Corpus) -> manifests.Corpus:
     )
 
 
-def _analyse(clip: manifests.Clip, profile: frontend.Profile) -> manifests.Clip | manifests.Rejection:
+def _analyse(clip: manifests.Clip, reader: frontend.FrontEnd) -> manifests.Clip | manifests.Rejection:
     where = f"{clip.recording} from {clip.start_s:.2f} s to {clip.end_s:.2f} s ('{clip.text[:40]}')"
     rejected = manifests.Rejection(
         recording=clip.recording, start_s=clip.start_s, end_s=clip.end_s, reason="Unspeakable", message=where
     )
     try:
-        utterance = frontend.analyse(clip.text, profile)
+        utterance = reader.analyse(clip.text)
     except frontend.UnspeakableText as error:
         return dataclasses.replace(rejected, message=f"{where}: {error.message}")
     symbols = len(utterance.ids().phone_ids)
@@ -56,5 +70,10 @@ def _analyse(clip: manifests.Clip, profile: frontend.Profile) -> manifests.Clip 
         message = f"{where}: its text needs {symbols} frames and the clip has {frames}"
         return dataclasses.replace(rejected, reason="ImplausibleText", message=message)
     return dataclasses.replace(
-        clip, spoken=utterance.spoken, phones=utterance.phones, tones=utterance.tones, word2ph=utterance.word2ph
+        clip,
+        spoken=utterance.spoken,
+        phones=utterance.phones,
+        tones=utterance.tones,
+        word2ph=utterance.word2ph,
+        language_ids=utterance.language_ids,
     )
