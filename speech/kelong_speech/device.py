@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import platform
 import re
 
 import torch
@@ -33,6 +34,23 @@ def choose(given: Device) -> torch.device:
 def describe(device: torch.device) -> str:
     """`cpu`, or the GPU's product name."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware: elsewhere it is emulated, and slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if platform.machine() in ("x86_64", "AMD64"):
+        able = torch.cpu.get_capabilities()
+        return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    return " bf16 " in f" {_cpu_features()} "  # Arm names its features in /proc/cpuinfo
+
+
+def _cpu_features(cpu_info: pathlib.Path = pathlib.Path("/proc/cpuinfo")) -> str:
+    if not cpu_info.exists():
+        return ""
+    found = re.search(r"^Features\s*:(.*)$", cpu_info.read_text(errors="replace"), re.MULTILINE)
+    return found[1] if found else ""
 
 
 def _why_unusable() -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,10 +22,10 @@ import pytest
 import soundfile
 import torch
 from kelong_contract import codec, layout, manifests, names, orders, patience, store
-from kelong_speech import config
-from kelong_speech.text import frontend
+from kelong_speech import audio, config
+from kelong_speech.text import frontend, utterance
 from kelong_trainer import __main__ as door
-from kelong_trainer import lease, publish, state, telemetry
+from kelong_trainer import dataset, lease, publish, state, step, telemetry
 from kelong_trainer.context import RunContext
 
 RATE_HZ = config.AudioConfig().sample_rate_hz
@@ -248,3 +250,87 @@ def run_here(here: Callable[[Bench], None], bench: Bench) -> Iterator[Callable[[
     yield run
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workshop:
+    """A small voice of every kind of part, clips made of noise, and steps to take with them."""
+
+    text_feature_channels: int | None = 6
+    style_channels: int | None = 8
+
+    def config(self) -> config.VoiceConfig:
+        """A voice whose step takes a fraction of a second, without dropout, so that steps can be compared."""
+        usual = torch.nn.functional.normalize(torch.arange(1.0, 9.0), dim=0)[: self.style_channels or 0]
+        style = tuple(usual.tolist()) if self.style_channels else None
+        voice = config.preset(
+            "tiny",
+            speakers=(config.Speaker(name="Mei", id=0, style=style), config.Speaker(name="Lei", id=1, style=style)),
+            text_feature_channels=self.text_feature_channels,
+            style_channels=self.style_channels,
+        )
+        sizes = {"hidden_channels": 16, "filter_channels": 32, "latent_channels": 8, "speaker_channels": 8}
+        sizes |= {"text_layers": 1, "posterior_layers": 2, "duration_channels": 16, "decoder_channels": 16}
+        model = dataclasses.replace(voice.model, segment_frames=8, dropout=0.0, duration_dropout=0.0, **sizes)
+        return dataclasses.replace(voice, model=model)
+
+    def example(self, name: str, phones: int, frames: int) -> dataset.Example:
+        """A clip of noise, the same for the same name."""
+        source = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+        audio_config = self.config().audio
+        samples = 0.1 * torch.randn(frames * audio_config.hop_samples, generator=source)
+        wide = (self.text_feature_channels, self.style_channels)
+        features = None if wide[0] is None else torch.randn(wide[0], phones, generator=source)
+        style = None if wide[1] is None else torch.randn(wide[1], generator=source)
+        return dataset.Example(
+            clip=name,
+            ids=utterance.Ids(
+                phone_ids=tuple(torch.randint(1, 110, (phones,), generator=source).tolist()),
+                tone_ids=tuple(torch.randint(0, 6, (phones,), generator=source).tolist()),
+                language_ids=(0,) * phones,
+                word2ph=(phones,),
+            ),
+            speaker_id=len(name) % 2,
+            samples=samples,
+            spectrogram=audio.linear_spectrogram(samples.unsqueeze(0), audio_config)[0],
+            text_features=features,
+            style=None if style is None else torch.nn.functional.normalize(style, dim=0),
+        )
+
+    def batch(self, *clips: tuple[str, int, int]) -> dataset.Batch:
+        """Clips by name, phonemes and frames; without any, two of different lengths."""
+        clips = clips or (("a", 7, 24), ("bb", 11, 36))
+        return dataset.collate([self.example(*clip) for clip in clips], self.config().audio.hop_samples)
+
+    def state(self, **training: Any) -> state.TrainingState:
+        """An untrained state, shaken so that no layer that begins at zero hides what lies before it."""
+        wavlm_channels = training.pop("wavlm_channels", None)
+        made = state.fresh(
+            self.config(), orders.Training(seed=3, **training), torch.device("cpu"), wavlm_channels=wavlm_channels
+        )
+        with torch.no_grad():
+            for parameter in made.generator.parameters():
+                parameter.add_(0.02 * torch.randn_like(parameter))
+        if made.average is not None:
+            made.average.begin(made.generator)
+        return made
+
+    def settings(self, **training: Any) -> step.StepSettings:
+        """What an order means for a step, without leaving anything out unless told so."""
+        ears = training.pop("ears", None)
+        order = orders.Training(**{"seed": 3, "text_feature_dropout": 0.0, "style_dropout": 0.0, **training})
+        return step.settings(order, self.config(), "FP32", ears)
+
+
+@pytest.fixture
+def workshop() -> Iterator[Workshop]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield Workshop()
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def plain_workshop(workshop: Workshop) -> Workshop:
+    """One without codebooks, which learn from a whole batch at once: an item's losses are its own."""
+    return dataclasses.replace(workshop, style_channels=None)

@@ -83,12 +83,11 @@ def _take(batch: Batch, places: list[int]) -> Batch:
     """Some items of a batch, padded to their own longest."""
     text, recordings, part = batch.text, batch.recordings, batch.part
     frames, phones = int(recordings.frame_counts[places].max()), int(text.phone_counts[places].max())
-    known = recordings.durations_frames
     hop_samples = batch.samples.shape[2] // recordings.spectrogram.shape[2]
     taken = {name: None if value is None else value[places] for name, value in vars(text).items()}
     for name in ("phone_ids", "tone_ids", "language_ids", "text_features"):
-        value = taken[name]
-        taken[name] = None if value is None else value[..., :phones].contiguous()
+        taken[name] = _cut(taken[name], phones)
+    known = recordings.durations_frames
     return Batch(
         clips=tuple(batch.clips[place] for place in places),
         # A rank that trains on another's item, having none of its own, counts nothing.
@@ -97,14 +96,14 @@ def _take(batch: Batch, places: list[int]) -> Batch:
         recordings=Recordings(
             spectrogram=recordings.spectrogram[places][..., :frames].contiguous(),
             frame_counts=recordings.frame_counts[places],
-            durations_frames=None if known is None else known[places][:, :phones].contiguous(),
+            durations_frames=None if known is None else _cut(known[places], phones),
         ),
-        samples=_samples(batch.samples, places, frames * hop_samples),
+        samples=batch.samples[places][..., : frames * hop_samples].contiguous(),
     )
 
 
-def _samples(samples: Tensor, places: list[int], length: int) -> Tensor:
-    return samples[places][..., :length].contiguous()
+def _cut(values: Tensor | None, length: int) -> Tensor | None:
+    return None if values is None else values[..., :length].contiguous()
 
 
 class Budget:
