@@ -88,9 +88,7 @@ class Voice:
             raise features.unavailable("text encoder", "model.sources.textEncoder", reason)
         profile = frontend.Profile(generator.config.front_end.profile)
         front_end = frontend.FrontEnd(profile, lexicon=lexicon or frontend.Lexicon())
-        return cls(
-            generator, text_encoder if wanted is not None else None, device or torch.device("cpu"), front_end
-        )
+        return cls(generator, text_encoder if wanted is not None else None, device or torch.device("cpu"), front_end)
 
     @classmethod
     def load(

@@ -15,11 +15,15 @@ _TELEPHONE: Final = re.compile(
 )
 _TELEPHONE_FOLLOWS: Final = re.compile(r"(?:热线|电话|客服|报警|急救|火警|短信|专线|救护车|服务台|指挥中心|投诉)")
 _CODE: Final = re.compile(
-    r"(?:编号|学号|工号|卡号|账号|帐号|单号|验证码|校验码|密码|口令|尾号|末四位|后四位|代码|编码|邮编|邮政编码|区号|车牌|车牌号|[Qq]{2}群?|"
-    r"微信|身份证|身份证号|证件号|房间|房号|门牌|票号|流水号|序列号|许可证|ISBN|分机|信箱|取件码|取餐码|提取码|邀请码|工牌|航班|航班号|批准文号|机号|"
+    r"(?:编号|学号|工号|卡号|账号|帐号|单号|验证码|校验码|密码|口令|尾号|末四位|后四位|代码|编码|邮编|邮政编码|"
+    r"区号|车牌|车牌号|[Qq]{2}群?|"
+    r"微信|身份证|身份证号|证件号|房间|房号|门牌|票号|流水号|序列号|许可证|ISBN|分机|信箱|取件码|取餐码|提取码|"
+    r"邀请码|工牌|航班|航班号|批准文号|机号|"
     r"条形码|批号|银行卡|号段|转|#)号?码?(?:不?是|为|：|:|,|，|\s|[后前末][一二三四五六七八九十\d]+位){0,3}$"
 )
-_ROOM_FOLLOWS: Final = re.compile(r"(?:室|房|房间|病房|寝室|宿舍|教室|会议室|包间|包厢|号房|号室|信箱|研究所|高地|国道|省道|县道)")
+_ROOM_FOLLOWS: Final = re.compile(
+    r"(?:室|房|房间|病房|寝室|宿舍|教室|会议室|包间|包厢|号房|号室|信箱|研究所|高地|国道|省道|县道)"
+)
 _ROAD_FOLLOWS: Final = re.compile(r"(?:路|路公交|路车|路汽车|线|次|次列车|次航班|航班|班机)(?!人|数|以|性)")
 
 
@@ -28,7 +32,10 @@ def _mobile(match: re.Match[str]) -> str:
     return ("加" if "+" in match[0] else "") + numbers.telephone(match[0])
 
 
-@rule(r"(?:\+\d{1,3}[- ])?(?:\(0\d{2,3}\) ?|0\d{2,3}[- ])\d{7,8}(?:-\d{1,5})?(?!\d)|\+\d[\d -]{6,}\d|[48]00[- ]?\d{3}[- ]?\d{4}(?!\d)")
+@rule(
+    r"(?:\+\d{1,3}[- ])?(?:\(0\d{2,3}\) ?|0\d{2,3}[- ])\d{7,8}(?:-\d{1,5})?(?!\d)|\+\d[\d -]{6,}\d|"
+    r"[48]00[- ]?\d{3}[- ]?\d{4}(?!\d)"
+)
 def _landline(match: re.Match[str]) -> str:
     spoken = numbers.telephone(match[0])
     return "加" + spoken if match[0][0] == "+" else spoken
@@ -43,7 +50,7 @@ def _hotline(match: re.Match[str]) -> str:
 def _told_number(match: re.Match[str]) -> str | None:
     """Three digits and more after or before a word for a telephone, a code or a room."""
     leading = before(match)
-    if _CODE.search(leading) or _TELEPHONE.search(leading) and not _counted(match):
+    if _CODE.search(leading) or (_TELEPHONE.search(leading) and not _counted(match)):
         return numbers.telephone(match[0])
     if len(match[0]) in (3, 5) and _TELEPHONE_FOLLOWS.match(after(match)):
         return numbers.telephone(match[0])
@@ -57,7 +64,9 @@ def _counted(match: re.Match[str]) -> bool:
 @rule(r"\d{1,2}(?:[- ]?\d{2,4})*(?![\d.]|[%℃])")
 def _short_code(match: re.Match[str]) -> str | None:
     leading = before(match)
-    if re.search(r"(?:验证码|密码|尾号|分机|区号|取件码|取餐码|转)(?:号|是|为|：|:|\s){0,3}$", leading) and not _counted(match):
+    if re.search(
+        r"(?:验证码|密码|尾号|分机|区号|取件码|取餐码|转)(?:号|是|为|：|:|\s){0,3}$", leading
+    ) and not _counted(match):
         return numbers.telephone(match[0])
     return None
 
@@ -121,7 +130,9 @@ def _model_after_space(match: re.Match[str]) -> str:
     return numbers.digits(match[1])
 
 
-@rule(r"(?<=波音|空客|骁龙|麒麟|酷睿|天玑|锐龙|宝马|标致|米格|运载)(\d{3,4})(?![\d.])|(?<=[歼轰运直])-?(\d{1,2})(?![\d.])")
+@rule(
+    r"(?<=波音|空客|骁龙|麒麟|酷睿|天玑|锐龙|宝马|标致|米格|运载)(\d{3,4})(?![\d.])|(?<=[歼轰运直])-?(\d{1,2})(?![\d.])"
+)
 def _model_after_maker(match: re.Match[str]) -> str | None:
     number = match[1] or match[2]
     return numbers.digits(number) if len(number) > 2 else numbers.quantity(number)
@@ -147,7 +158,9 @@ def _formation(match: re.Match[str]) -> str:
 @rule(r"\d+(?:-\d+){2,}(?![\d.])")
 def _hyphened(match: re.Match[str]) -> str:
     """3-2-501: a building, its staircase and a room."""
-    return "杠".join(numbers.telephone(part) if len(part) > 2 else numbers.quantity(part) for part in match[0].split("-"))
+    return "杠".join(
+        numbers.telephone(part) if len(part) > 2 else numbers.quantity(part) for part in match[0].split("-")
+    )
 
 
 @rule(r"\d{17,}|\d{17}[Xx](?![A-Za-z0-9])|\d{13,16}(?![\d.,元人个万亿])|\d{4}(?: \d{4}){2,4}(?: \d{1,3})?(?![\d.])")

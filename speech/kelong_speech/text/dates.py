@@ -1,4 +1,7 @@
-"""Rules for years, dates and times of day. Years are read digit by digit (GB/T 15835-2011), months and days as numbers."""
+"""Rules for years, dates and times of day.
+
+Years are read digit by digit, months and days as numbers (GB/T 15835-2011).
+"""
 
 import re
 from typing import Final
@@ -7,20 +10,27 @@ from kelong_speech.text import numbers
 from kelong_speech.text.rules import TO, TO_OR_WORD, Rule, after, before, rule, to
 
 _HALVES: Final = {"a": "上午", "p": "下午"}
-_CLOCK: Final = r"(\d{1,2}) ?[:：] ?([0-5]\d)(?: ?[:：] ?([0-5]\d))?(?![\d:：]|\.\d)(?: ?([AaPp])\.?[Mm]\.?(?![A-Za-z]))?"
+_CLOCK: Final = (
+    r"(\d{1,2}) ?[:：] ?([0-5]\d)(?: ?[:：] ?([0-5]\d))?(?![\d:：]|\.\d)(?: ?([AaPp])\.?[Mm]\.?(?![A-Za-z]))?"
+)
 _AS_SCORE: Final = re.compile(
-    r"(?:比分|总分|战胜|击败|击退|负于|不敌|输给|逆转|领先|落后|战成|打成|扳成|改写为|锁定为|比例|配比|宽高比|画幅|赔率|[以按])"
+    r"(?:比分|总分|战胜|击败|击退|负于|不敌|输给|逆转|领先|落后|战成|打成|扳成|改写为|锁定为|比例|配比|宽高比|"
+    r"画幅|赔率|[以按])"
     r"[^，。,；\d]{0,6}$"
 )
 _SCORE_FOLLOWS: Final = re.compile(
-    r" ?(?:战胜|击败|击退|负于|不敌|获胜|取胜|大胜|险胜|完胜|逆转|领先|落后|战平|打平|告负|惜败|大败|淘汰|横扫|力克|轻取|"
+    r" ?(?:战胜|击败|击退|负于|不敌|获胜|取胜|大胜|险胜|完胜|逆转|领先|落后|战平|打平|告负|惜败|大败|淘汰|横扫|"
+    r"力克|轻取|"
     r"的?比分|的?比例|[大小险完]?胜|负|平)"
 )
 _LASTING: Final = re.compile(r"(?:用时|时长|历时|耗时|成绩|跑出|游出|配速|片长|全长|计时)[^，。,；\d]{0,4}$")
-_SPAN_OF_YEARS: Final = re.compile(r"(?:近|约|距今|整整|长达|超过|将近|至少|已有|有着|历经|拥有|不到|大约|上下|过去|[有过])$")
+_SPAN_OF_YEARS: Final = re.compile(
+    r"(?:近|约|距今|整整|长达|超过|将近|至少|已有|有着|历经|拥有|不到|大约|上下|过去|[有过])$"
+)
 _YEARS_LONG: Final = re.compile(r"年(?:的?(?:悠久)?历史|以上|以下|之久|多|左右|来|前|后|以来|间|时间|沧桑|文明|大计)")
 _OF_A_YEAR: Final = (
-    r"年|赛季|学年|财年|届|级新生|级学生|款|版|春季|秋季|夏季|冬季|奥运|冬奥|世界杯|欧洲杯|亚运|春晚|世博|跨年|新年|全国两会|"
+    r"年|赛季|学年|财年|届|级新生|级学生|款|版|春季|秋季|夏季|冬季|奥运|冬奥|世界杯|欧洲杯|亚运|春晚|世博|跨年|"
+    r"新年|全国两会|"
     r"高考|中考|考研|央视|Q[1-4]"
 )
 
@@ -59,7 +69,9 @@ def _year(match: re.Match[str]) -> str | None:
     if not _is_year(match[1]):
         return None
     lasting = _SPAN_OF_YEARS.search(before(match)) or _YEARS_LONG.match(after(match))
-    if lasting and (match[1].endswith("00") or _YEARS_LONG.match(after(match)) and _SPAN_OF_YEARS.search(before(match))):
+    if lasting and (
+        match[1].endswith("00") or (_YEARS_LONG.match(after(match)) and _SPAN_OF_YEARS.search(before(match)))
+    ):
         return None
     return numbers.digits(match[1])
 
@@ -79,7 +91,9 @@ def _decade(match: re.Match[str]) -> str:
 @rule(r"(\d[05])(?=[后](?:[^\d天年月周小分秒人]|$))")
 def _generation(match: re.Match[str]) -> str | None:
     """90后 was born in the nineties; 30后 is no generation anybody speaks of."""
-    return numbers.digits(match[1]) if match[1] in ("00", "05", "10", "60", "70", "75", "80", "85", "90", "95") else None
+    return (
+        numbers.digits(match[1]) if match[1] in ("00", "05", "10", "60", "70", "75", "80", "85", "90", "95") else None
+    )
 
 
 @rule(r"(0\d|[789]\d)(?=年(?!代|前|后|来|以|间|历史|的历史|多|内|级))")
@@ -164,7 +178,10 @@ def _two_o_clock(match: re.Match[str]) -> str:
     return "两"
 
 
-@rule(r"(\d{1,2})[·.](\d{1,2})(?= ?(?:事变|事件|晚会|假期|黄金周|惨案|运动|地震|大地震|大火|爆炸|空难|案|劳动节|国庆|讲话|专案))")
+@rule(
+    r"(\d{1,2})[·.](\d{1,2})(?= ?(?:事变|事件|晚会|假期|黄金周|惨案|运动|地震|大地震|大火|爆炸|空难|案|劳动节|"
+    r"国庆|讲话|专案))"
+)
 def _day_of_memory(match: re.Match[str]) -> str | None:
     if not (1 <= int(match[1]) <= 12 and 1 <= int(match[2]) <= 31):
         return None

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple, TypeVar
 
 from kelong_speech.text import letter_to_sound
-
+from kelong_speech.text.rules import words
 
 T = TypeVar("T")
 
@@ -35,31 +35,14 @@ _NAMES: Final = dict(
         "u Y UW1", "v V IY1", "w D AH1 B AH0 L Y UW0", "x EH1 K S", "y W AY1", "z Z IY1",
     )
 )  # fmt: skip
-# What CMUdict lacks, or knows only as something else (an island, a German pronoun, a Roman numeral).
-_OWN: Final = {
-    "ios": "AY1 OW1 EH1 S", "wechat": "W IY1 CH AE2 T", "openai": "OW1 P AH0 N EY1 AY1", "vlog": "V L AO1 G",
-    "tiktok": "T IH1 K T AA2 K", "chatgpt": "CH AE1 T JH IY1 P IY1 T IY1", "covid": "K OW1 V IH0 D", "emoji": "IH0 M OW1 JH IY0",
-    "huawei": "HH W AA1 W EY2", "xiaomi": "SH AW1 M IY2", "taobao": "T AW1 B AW2", "weibo": "W EY1 B OW2",
-    "bilibili": "B IY2 L IY0 B IY1 L IY0", "alipay": "AE1 L IH0 P EY2", "douyin": "D OW1 IH2 N", "github": "G IH1 T HH AH2 B",
-    "vs": "V ER1 S AH0 S", "app": "AE1 P", "apps": "AE1 P S", "ipad": "AY1 P AE2 D", "cosplay": "K AA1 Z P L EY2",
-    "anime": "AE1 N IH0 M EY2", "qwen": "K W EH1 N", "deepseek": "D IY1 P S IY2 K", "linux": "L IH1 N AH0 K S",
-    "ubuntu": "UH0 B UH1 N T UW2", "nginx": "EH1 N JH IH0 N EH2 K S", "kubernetes": "K UW2 B ER0 N EH1 T IY0 Z",
-    "pytorch": "P AY1 T AO2 R CH", "mysql": "M AY1 EH2 S K Y UW2 EH1 L", "wifi": "W AY1 F AY2", "saas": "S AE1 S",
-    "paas": "P AE1 S", "siri": "S IH1 R IY0", "airpods": "EH1 R P AA2 D Z", "tesla": "T EH1 S L AH0", "gmail": "JH IY1 M EY2 L",
-    "instagram": "IH1 N S T AH0 G R AE2 M", "whatsapp": "W AH1 T S AE2 P", "airbnb": "EH1 R B IY1 EH1 N B IY1",
-    "bluetooth": "B L UW1 T UW2 TH", "uber": "UW1 B ER0", "livehouse": "L AY1 V HH AW2 S", "offer": "AO1 F ER0",
-    "kol": "K EY1 OW1 EH1 L", "excel": "IH0 K S EH1 L", "nike": "N AY1 K IY0", "zara": "Z AA1 R AH0", "ikea": "AY0 K IY1 AH0",
-    "id": "AY1 D IY1", "phd": "P IY1 EY1 CH D IY1", "ph": "P IY1 EY1 CH", "ai": "EY1 AY1", "ui": "Y UW1 AY1",
-    "ceo": "S IY1 IY1 OW1", "api": "EY1 P IY1 AY1", "usb": "Y UW1 EH1 S B IY1", "url": "Y UW1 AA1 R EH1 L", "vip": "V IY1 AY1 P IY1",
-    "a": "EY1", "the": "DH AH0",
-}  # fmt: skip
 # Capitals that are said as a word all the same.
 _SPOKEN_CAPITALS: Final = frozenset(
-    "nasa nato opec unesco unicef apec asean sim pin gif ram rom ikea covid sars aids ok nike zara lego visa jpeg "
-    "dota app wifi laser radar basic cobol ascii captcha logo pass vlog emoji java word excel china apple asus acer "
-    "sony intel amd go new hot top pro max plus mini ultra air live open".split()
-) - {"amd"}
-_NOT_A_WORD: Final = frozenset("it us am pm tv pc id in or hi ex ma pa la ha".split())  # IT, US: letters in capitals
+    words("""
+        nasa nato opec unesco unicef apec asean sim pin gif ram rom ikea covid sars aids ok nike zara lego visa jpeg
+        dota app wifi laser radar basic cobol ascii captcha logo pass vlog emoji java word excel china apple asus
+        acer sony intel go new hot top pro max plus mini ultra air live open
+    """)
+)
 _VOWELS: Final = frozenset("aeiouy")
 # A word as its writer put it together: capitals, a capitalised part, small letters.
 _PARTS: Final = re.compile(r"[A-Z]{2,}s(?![a-z])|[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+(?:'[a-z]+)*|[A-Z]+(?:'[a-z]+)?|'")
@@ -98,9 +81,7 @@ def _is_spelled(word: str) -> bool:
     plain = word.lower()
     bare = plain.partition("'")[0]
     if word.isupper():
-        if plain in _NOT_A_WORD or not _VOWELS & set(bare):
-            return True
-        return bare not in _SPOKEN_CAPITALS and (len(bare) < 5 or not _lookup(bare))
+        return not _VOWELS & set(bare) or (bare not in _SPOKEN_CAPITALS and (len(bare) < 5 or not _lookup(bare)))
     return not _VOWELS & set(bare) and not _lookup(plain)
 
 
@@ -129,7 +110,8 @@ def _with_ending(plain: str) -> tuple[Phone, ...]:
 
 
 # An ending, and what the stem may have lost before it.
-_ENDINGS: Final = {"'s": ("",), "ies": ("y",), "s": ("",), "ing": ("", "e"), "ed": ("", "e"), "er": ("", "e"), "ly": ("",)}  # fmt: skip
+_LOST: Final = ("", "e")
+_ENDINGS: Final = {"'s": ("",), "ies": ("y",), "s": ("",), "ing": _LOST, "ed": _LOST, "er": _LOST, "ly": ("",)}
 
 
 def _sound_of(ending: str, stem: str) -> str:
@@ -170,7 +152,7 @@ def _phone(name: str) -> Phone:
 
 def _lookup(plain: str) -> str:
     """CMUdict's phones of a word in small letters, empty if it has none. Found by bisection: nothing is unpacked."""
-    own = _OWN.get(plain)
+    own = _own_words().get(plain)
     if own:
         return own
     listed, key = _dictionary(), f"\n{plain} ".encode()
@@ -192,12 +174,14 @@ def _lookup(plain: str) -> str:
 
 
 @cache
+def _own_words() -> dict[str, str]:
+    """What CMUdict lacks, or knows only as something else (an island, a German pronoun)."""
+    listed = resources.files("kelong_speech.text").joinpath("data", "english_words.txt").read_text("utf-8")
+    return dict(line.split(" ", 1) for line in listed.splitlines())
+
+
+@cache
 def _dictionary() -> bytes:
     """CMUdict 0.7b's lines, sorted, each word's first reading (data/NOTICE), 3.3 MB."""
     packed = resources.files("kelong_speech.text").joinpath("data", "cmudict.txt.gz").read_bytes()
     return gzip.decompress(packed)
-
-
-def warm_up() -> None:
-    """Unpacks the dictionary now."""
-    _dictionary()

@@ -105,7 +105,7 @@ def _asked(match: re.Match[str]) -> tuple[pinyin.Syllable, ...]:
     looks_so = match[1] == match[1].lower() and match[1][-1].isdigit()
     if not is_reading and not looks_so:
         return ()
-    if not before or not (is_han(before) or before.isascii() and before.isalnum()):
+    if not before or not (is_han(before) or (before.isascii() and before.isalnum())):
         raise _no_mark(match)
     raise UnspeakableText(
         f"{match[0]} is not a Mandarin syllable with its tone; write pinyin with a tone from 1 to 5, such as "
@@ -140,9 +140,7 @@ def _give(stretch: list[Unit], reading: tuple[pinyin.Syllable, ...], match: re.M
             f"{match[0]} has {len(reading)} syllables, and there are not as many Chinese characters before it.",
             match.start(),
         )
-    stretch[-len(reading) :] = [
-        unit._replace(reading=(said,)) for unit, said in zip(meant, reading, strict=True)
-    ]
+    stretch[-len(reading) :] = [unit._replace(reading=(said,)) for unit, said in zip(meant, reading, strict=True)]
     stretch[-1] = stretch[-1]._replace(end=match.end())
 
 
@@ -219,7 +217,10 @@ def _read(raw: Sequence[Unit]) -> Iterator[Unit]:
                     unit.start,
                 )
         start, end = raw[reading.start].start, raw[reading.end - 1].end
-        yield from (Unit("一", start, end, _ONE) if char == numbers.CITED_ONE else Unit(char, start, end) for char in reading.spoken)
+        yield from (
+            Unit("一", start, end, _ONE) if char == numbers.CITED_ONE else Unit(char, start, end)
+            for char in reading.spoken
+        )
     yield from raw[done:]
 
 

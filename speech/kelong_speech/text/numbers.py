@@ -1,11 +1,14 @@
 """Arabic numerals in Chinese characters: as quantities, digit by digit, and with the right word for two.
 
-Which of them a number wants is for `readings` to say. Sources: GB/T 15835-2011 for what is a quantity and what a row of
-digits, 现代汉语八百词 (二, 两) for 两: it is said before measure words and at the head of 千, 万 and 亿, 二 everywhere else.
+Which of them a number wants is for the tables of rules to say (`dates`, `codes`, `quantities`, `signs`). Sources:
+GB/T 15835-2011 for what is a quantity and what a row of digits, 现代汉语八百词 (二, 两) for 两: it is said before
+measure words and at the head of 千, 万 and 亿, 二 everywhere else.
 """
 
 import re
 from typing import Final
+
+from kelong_speech.text.rules import words
 
 _DIGITS: Final = "零一二三四五六七八九"
 _TELEPHONE_DIGITS: Final = _DIGITS.replace("一", "幺")
@@ -17,21 +20,23 @@ CITED_ONE: Final = "\ue001"
 """Stands for a 一 that no neighbour changes; `normalise` writes 一 and fixes its tone."""
 
 # What 2 is 两 before. A look-ahead keeps out words in which the 2 is a rank or part of a name: 二年级, 二次元, 二人转.
-MEASURES: Final = (
-    "个 只 条 张 把 位 名 件 台 辆 架 艘 座 栋 幢 间 套 本 册 篇 首 句 段 页 行 字 口 头 匹 群 双 对 副 瓶 杯 碗 盘 盒 "
-    "包 袋 箱 桶 罐 壶 勺 片 块 粒 颗 滴 根 支 枝 棵 株 朵 束 串 堆 层 回 遍 趟 场 顿 番 下 声 步 圈 天 周 星期 礼拜 小时 "
-    "分钟 秒 刻钟 夜 晚 季 代 岁 倍 米 厘米 毫米 微米 纳米 公里 千米 公分 英里 海里 英尺 英寸 尺 寸 里 亩 公顷 平方 平米 立方 "
-    "克 千克 毫克 公斤 斤 吨 升 毫升 磅 盎司 美元 欧元 英镑 日元 韩元 港元 港币 美金 卢布 法郎 千 万 亿 种 类 项 门 道 家 所 户 "
-    "国 省 市 县 村 组 排 队 辈 部 批 股 笔 份 封 则 幅 面 扇 顶 床 枚 发 挺 节 课 局 轮 球 者 派 极 侧 边 端 方 岸 地 党 院 校 "
-    "匙 勺子 汤匙 茶匙 毛 角 摄氏度 华氏度 度 分 成 伏 瓦 千瓦 安 帕 兆 赫兹 焦耳 卡 大 万元 瓣 撮 捧 把 打 箩 筐 车 船 艇 "
-    "桌 屋 身 脸 手 宗 桩 起 例 处 点 厅 室 卫 居 跳 拍 针 剂 贴 挂 趟 通 阵 股 缕 丝 丛 排 列 组 摞 叠 沓 卷 轴 管 截"
-).split()
+MEASURES: Final = words("""
+    个 只 条 张 把 位 名 件 台 辆 架 艘 座 栋 幢 间 套 本 册 篇 首 句 段 页 行 字 口 头 匹 群 双 对 副 瓶 杯 碗 盘
+    盒 包 袋 箱 桶 罐 壶 勺 片 块 粒 颗 滴 根 支 枝 棵 株 朵 束 串 堆 层 回 遍 趟 场 顿 番 下 声 步 圈 天 周 星期
+    礼拜 小时 分钟 秒 刻钟 夜 晚 季 代 岁 倍 米 厘米 毫米 微米 纳米 公里 千米 公分 英里 海里 英尺 英寸 尺 寸 里 亩
+    公顷 平方 平米 立方 克 千克 毫克 公斤 斤 吨 升 毫升 磅 盎司 美元 欧元 英镑 日元 韩元 港元 港币 美金 卢布 法郎 千
+    万 亿 种 类 项 门 道 家 所 户 国 省 市 县 村 组 排 队 辈 部 批 股 笔 份 封 则 幅 面 扇 顶 床 枚 发 挺 节 课 局
+    轮 球 者 派 极 侧 边 端 方 岸 地 党 院 校 匙 勺子 汤匙 茶匙 毛 角 摄氏度 华氏度 度 分 成 伏 瓦 千瓦 安 帕 兆
+    赫兹 焦耳 卡 大 万元 瓣 撮 捧 打 箩 筐 车 船 艇 桌 屋 身 脸 手 宗 桩 起 例 处 点 厅 室 卫 居 跳 拍 针 剂 贴 挂
+    通 阵 缕 丝 丛 列 摞 叠 沓 卷 轴 管 截
+""")
 _NOT_MEASURED: Final = (
     r"年级|年生|年制|次元|次方|次函|次曲|次项|人转|人世界|元论|元方程|元一次|元二次|分之|手车|手房|手货|手烟|手书|"
-    r"级|等奖|线城|胎|维|战|进制|氧化|硫化|月|日|号|楼|路|环|折|把手|地主|道贩|方面军|把刀|道杠|百五|队长|排长|类人|代身份|代证"
+    r"级|等奖|线城|胎|维|战|进制|氧化|硫化|月|日|号|楼|路|环|折|把手|地主|道贩|方面军|把刀|道杠|百五|队长|排长|"
+    r"类人|代身份|代证"
 )
 MEASURED: Final = re.compile(
-    rf"(?!{_NOT_MEASURED})(?:{'|'.join(sorted(set(MEASURES), key=len, reverse=True))}|年|人|次|元|成)"
+    rf"(?!{_NOT_MEASURED})(?:{'|'.join(sorted(MEASURES, key=len, reverse=True))}|年|人|次|元|成)"
 )
 
 

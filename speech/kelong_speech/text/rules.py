@@ -47,3 +47,14 @@ def after(match: re.Match[str], length: int = 12) -> str:
 def to(link: str) -> str:
     """What is said between the ends of a range: the word that is written, 到 for a sign."""
     return "至" if link == "至" else "到"
+
+
+def table(pairs: str) -> dict[str, str]:
+    """A sign and its reading, a sign and its reading, and so on, between white space."""
+    words = pairs.split()
+    return dict(zip(words[::2], words[1::2], strict=True))
+
+
+def words(listed: str) -> list[str]:
+    """Words listed between white space."""
+    return listed.split()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from kelong_speech.text import codes, dates, numbers, quantities
-from kelong_speech.text.rules import Rule, after, before, rule
+from kelong_speech.text.rules import Rule, after, before, rule, table
 
 
 class Reading(NamedTuple):
@@ -17,10 +17,9 @@ class Reading(NamedTuple):
 
 
 _HAN: Final = "\u4e00-\u9fff"
-_SIGNS_IN_ADDRESSES: Final = {
-    ".": "点", "@": "艾特", "/": "斜杠", ":": "冒号", "-": "杠", "_": "下划线", "?": "问号", "=": "等于", "&": "和", "%": "百分号",
-    "#": "井号", "+": "加", "~": "波浪号",
-}  # fmt: skip
+_SIGNS_IN_ADDRESSES: Final = table("""
+    . 点  @ 艾特  / 斜杠  : 冒号  - 杠  _ 下划线  ? 问号  = 等于  & 和  % 百分号  # 井号  + 加  ~ 波浪号
+""")
 _TOP_DOMAINS: Final = "com|cn|net|org|edu|gov|io|ai|dev|app|me|tv|cc|co|info|uk|jp|hk|tw|xyz|top|de|fr"
 _PATH: Final = r"(?:/[A-Za-z0-9._%+~#?&=/-]*[A-Za-z0-9/])?"
 
@@ -49,13 +48,13 @@ def _chinese_percentage(match: re.Match[str]) -> str:
     return ("百" if match[2] == "%" else "千") + "分之" + match[1]
 
 
-_ROMAN: Final = {"I": 1, "II": 2, "III": 3, "IV": 4, "V": 5, "VI": 6, "VII": 7, "VIII": 8, "IX": 9, "X": 10, "XI": 11, "XII": 12}  # fmt: skip
+_ROMAN: Final = table("I 1  II 2  III 3  IV 4  V 5  VI 6  VII 7  VIII 8  IX 9  X 10  XI 11  XII 12")
 
 
 @rule(r"(?<=第)[IVX]+(?=[章节卷部册期类型级])")
 def _roman(match: re.Match[str]) -> str | None:
     number = _ROMAN.get(match[0])
-    return numbers.quantity(str(number)) if number else None
+    return numbers.quantity(number) if number else None
 
 
 @rule(r"(?<=[A-Za-z])\.(?=[a-z0-9])")
@@ -99,24 +98,19 @@ def _star(match: re.Match[str]) -> str:
     return "星号" if after(match)[:1] != "号" else "星"
 
 
-_PER: Final = r"(?:个?小时|分钟|分|秒|天|日|周|月|年|斤|公斤|千克|克|吨|升|平方米|平米|平|立方米|米|公里|次|人|个|件|只|位|张|台|晚|亩|度)"
-
-
-@rule(rf"(?<=[元米克吨次人件里升斤千瓦])/(?={_PER})")
+@rule(rf"(?<=[元米克吨次人件里升斤千瓦])/(?={quantities.PER_IN_CHINESE})")
 def _per(match: re.Match[str]) -> str:
     return "每"
 
 
-_NAMES: Final = {
-    "%": "百分号", "‰": "千分号", "=": "等于", "×": "乘", "÷": "除以", "±": "正负", "≈": "约等于", "≠": "不等于", "≤": "小于等于",
-    "≥": "大于等于", "∞": "无穷大", "√": "根号", "²": "平方", "³": "立方", "°": "度", "℃": "摄氏度", "℉": "华氏度", "@": "艾特",
-    "$": "美元", "€": "欧元", "£": "英镑", "¥": "元", "Ω": "欧姆", "<": "小于", ">": "大于", "+": "加", "∶": "比", "α": "阿尔法",
-    "β": "贝塔", "γ": "伽马", "δ": "德尔塔", "Δ": "德尔塔", "ε": "艾普西隆", "θ": "西塔", "λ": "兰姆达", "μ": "缪", "π": "派", "ρ": "柔",
-    "σ": "西格玛", "Σ": "西格玛", "τ": "陶", "φ": "斐", "Φ": "斐", "ω": "欧米伽", "№": "第", "㎡": "平方米", "→": "到", "∠": "角", "△": "三角形",
-    "Ⅰ": "一", "Ⅱ": "二", "Ⅲ": "三", "Ⅳ": "四", "Ⅴ": "五", "Ⅵ": "六", "Ⅶ": "七", "Ⅷ": "八", "Ⅸ": "九", "Ⅹ": "十", "Ⅺ": "十一",
-    "Ⅻ": "十二", "½": "二分之一", "¼": "四分之一", "¾": "四分之三", "⊥": "垂直于", "∥": "平行于", "·": ",", "|": ",", "\\": "反斜杠",
-    "*": "'", "#": "'", "_": "-", "/": ",", "•": ",", "^": "的", "~": "-",
-}  # fmt: skip
+_NAMES: Final = table("""
+    % 百分号  ‰ 千分号  = 等于  × 乘  ÷ 除以  ± 正负  ≈ 约等于  ≠ 不等于  ≤ 小于等于  ≥ 大于等于  ∞ 无穷大
+    √ 根号  ² 平方  ³ 立方  ° 度  ℃ 摄氏度  ℉ 华氏度  @ 艾特  $ 美元  € 欧元  £ 英镑  ¥ 元  Ω 欧姆  < 小于
+    > 大于  + 加  ∶ 比  α 阿尔法  β 贝塔  γ 伽马  δ 德尔塔  Δ 德尔塔  ε 艾普西隆  θ 西塔  λ 兰姆达  μ 缪  π 派
+    ρ 柔  σ 西格玛  Σ 西格玛  τ 陶  φ 斐  Φ 斐  ω 欧米伽  № 第  ㎡ 平方米  → 到  ∠ 角  △ 三角形  Ⅰ 一  Ⅱ 二
+    Ⅲ 三  Ⅳ 四  Ⅴ 五  Ⅵ 六  Ⅶ 七  Ⅷ 八  Ⅸ 九  Ⅹ 十  Ⅺ 十一  Ⅻ 十二  ½ 二分之一  ¼ 四分之一  ¾ 四分之三
+    ⊥ 垂直于  ∥ 平行于  · ,  | ,  \\ 反斜杠  * '  # '  _ -  / ,  • ,  ^ 的  ~ -
+""")
 _COUNTED: Final = {
     **{char: index for index, char in enumerate("①②③④⑤⑥⑦⑧⑨⑩⑪⑫⑬⑭⑮⑯⑰⑱⑲⑳", 1)},
     **{char: index for index, char in enumerate("⑴⑵⑶⑷⑸⑹⑺⑻⑼⑽", 1)},
@@ -158,7 +152,8 @@ _LETTERS: Final = re.compile(r"[A-Za-z]+")
 # Where something to be read may begin. Marks of Chinese writing are none of them; a hyphen or dot only beside what it
 # may belong to.
 _BEGIN: Final = re.compile(
-    r"[0-9A-Za-z]|[零〇一二三四五六七八九十百千万亿两点]+(?= ?[%‰])| ?&|[-−–](?= ?[\d$¥€£])|\.(?=[a-z0-9])| (?=[-−+] \d)"
+    r"[0-9A-Za-z]|[零〇一二三四五六七八九十百千万亿两点]+(?= ?[%‰])| ?&|[-−–](?= ?[\d$¥€£])|\.(?=[a-z0-9])|"
+    r" (?=[-−+] \d)"
     r"|(?<=[A-Za-z0-9]) ?[+＋-](?! -)|(?<=[A-Za-z\u4e00-\u9fff])\+"
     "|[" + "".join(map(re.escape, {**_NAMES, **_COUNTED, **quantities.SIGNS_OF_MONEY})) + "￥＋]"
 )
