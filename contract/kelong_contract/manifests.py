@@ -316,8 +316,9 @@ class Progress:
 
     `stage` is the stage that runs, `train`, or `done`; `device` is `cpu` or the GPU's name.
     `order_digest` tells which order this is about. `started_at` is when step 1 of the voice ran, None before.
-    `gradient_norms` are by network, before clipping. `kept_s` and `dropped_s` (by reason) are the seconds of the
-    dataset that are trained on and that are not, empty until the corpus is made.
+    `precision` is what a step computes in; `frames_at_once` how many padded frames fit into memory, None as long as
+    whole batches do. `gradient_norms` are by network, before clipping. `kept_s` and `dropped_s` (by reason) are the
+    seconds of the dataset that are trained on and that are not, empty until the corpus is made.
     """
 
     attempt: int
@@ -338,6 +339,8 @@ class Progress:
     dropped_s: dict[str, float] = field(default_factory=dict)
     finished_stages: tuple[str, ...] = ()
     pod: str = ""
+    precision: str = ""
+    frames_at_once: int | None = None
     problem: Problem | None = None
     format: int = 1
 

@@ -31,6 +31,12 @@ TRAINING_GRADIENT_NORM = Metric(
 TRAINING_STEPS_PER_SECOND = Metric(
     "kelong_training_steps_per_second", "gauge", "Training speed over the last steps.", _VOICE
 )
+TRAINING_FRAMES_AT_ONCE = Metric(
+    "kelong_training_frames_at_once",
+    "gauge",
+    "Padded frames that a step computes at once, since a batch did not fit into memory; absent as long as all do.",
+    _VOICE,
+)
 DATASET_KEPT_SECONDS = Metric("kelong_dataset_kept_seconds", "gauge", "Seconds of audio in clips.", _VOICE)
 DATASET_DROPPED_SECONDS = Metric(
     "kelong_dataset_dropped_seconds", "gauge", "Seconds of audio not trained on, by reason.", (*_VOICE, "reason")
@@ -45,6 +51,10 @@ CHECKPOINT_SECONDS = Metric(
 )
 STAGE_SECONDS = Metric(
     "kelong_stage_seconds", "gauge", "How long a stage took; 0 when its result was cached.", (*_VOICE, "stage")
+)
+AUDITION_STEP = Metric("kelong_audition_step", "gauge", "The last step that was heard and judged.", _VOICE)
+AUDITION_FIGURE = Metric(
+    "kelong_audition_figure", "gauge", "What the judges say of the last step that was heard.", (*_VOICE, "figure")
 )
 
 # Server.

@@ -160,8 +160,10 @@ def _fresh(context: RunContext, config: voice_config.VoiceConfig, settings: step
 def _settings(context: RunContext, config: voice_config.VoiceConfig) -> step.StepSettings:
     """What every step is told, with the WavLM that the order names; without one none of it is imported."""
     training, address = context.order.training, context.order.model.sources.wavlm
+    precision = step.precision(training, context.device)
+    context.telemetry.computes_in(precision)
     if address is None or address == "none":
-        return step.settings(training, config, training.precision)
+        return step.settings(training, config, precision)
     from kelong_trainer import wavlm
 
     try:
@@ -171,7 +173,7 @@ def _settings(context: RunContext, config: voice_config.VoiceConfig) -> step.Ste
     except sources.ModelSourceUnavailable as error:
         message = f"model.sources.wavlm '{address}': {error}"
         raise BadOrder(conditions.MODEL_SOURCE_UNAVAILABLE, message) from None
-    return step.settings(training, config, training.precision, ears)
+    return step.settings(training, config, precision, ears)
 
 
 def _batch_frames(order: orders.TrainingOrder) -> int:

@@ -196,7 +196,10 @@ def _steps(context: RunContext, training: Training, loader: dataset.Loader, rank
     Raises step.Diverged on all ranks, Stopped, also as PeersLost.
     """
     at, order = training.state, context.order.training
-    budget = memory.Budget(context.store, context.place, context.telemetry.progress.device, training.batch_frames)
+    told = context.telemetry
+    budget = memory.Budget(
+        context.store, context.place, told.progress.device, training.batch_frames, told.computes_at_once
+    )
     finished: collections.deque[float] = collections.deque([time.monotonic()], maxlen=SPEED_OVER_STEPS + 1)
     course = trend.Trend()
     with watchdog.watching(PROGRAM) as watching:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from kelong_contract import codec, conditions, layout, manifests
@@ -107,12 +107,16 @@ def _cut(values: Tensor | None, length: int) -> Tensor | None:
 
 
 class Budget:
-    """How many padded frames are computed at once on this device, remembered in the store."""
+    """How many padded frames are computed at once on this device, remembered in the store. `tell` hears the number."""
 
-    def __init__(self, store: stores.Store, place: layout.Voice, device: str, batch_frames: int) -> None:
-        self._store, self._place = store, place
+    def __init__(
+        self, store: stores.Store, place: layout.Voice, device: str, batch_frames: int, tell: Callable[[int], None]
+    ) -> None:
+        self._store, self._place, self._tell = store, place, tell
         self._found = manifests.MemoryBudget(device=device, batch_frames=batch_frames, frames_at_once=None)
         self._found = self._remembered() or self._found
+        if self._found.frames_at_once is not None:
+            tell(self._found.frames_at_once)
 
     @property
     def frames_at_once(self) -> int | None:
@@ -131,6 +135,7 @@ class Budget:
             )
         self._found = dataclasses.replace(self._found, frames_at_once=largest // 2)
         self._store.put(layout.memory(self._place), codec.dumps(self._found), "application/json")
+        self._tell(largest // 2)
         log.warning("a step did not fit into memory: from now on at most %d frames at once", largest // 2)
 
     def _remembered(self) -> manifests.MemoryBudget | None:

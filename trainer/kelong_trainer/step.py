@@ -9,6 +9,7 @@ B batch, S samples, M segment frames, T phonemes.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 from kelong_contract import orders
-from kelong_speech import draws, synthesiser
+from kelong_speech import device, draws, synthesiser
 from kelong_speech.config import VoiceConfig
 from torch import Tensor
 
@@ -27,6 +28,8 @@ from kelong_trainer.state import TrainingState
 
 if TYPE_CHECKING:  # who has no WavLM does not import what it needs
     from kelong_trainer.wavlm import Ears
+
+log = logging.getLogger(__name__)
 
 # Gradient norms above which a network's gradient is scaled down.
 LARGEST_NORMS = {
@@ -71,7 +74,10 @@ class StepResult:
 def settings(
     training: orders.Training, config: VoiceConfig, precision: Literal["FP32", "BF16"], ears: Ears | None = None
 ) -> StepSettings:
-    """The settings that an order means for a voice. `as-original` trains with all text features, as ZH-Clap does."""
+    """The settings that an order means for a voice.
+
+    `as-original` trains with all text features, as ZH-Clap does, and Extra-Fix always with each clip's own style.
+    """
     fixed = training.profile == "fixed"
     return StepSettings(
         seed=training.seed,
@@ -81,11 +87,19 @@ def settings(
             training.weights, training.profile, judges_durations=training.duration_discriminator == "On"
         ),
         text_feature_dropout=training.text_feature_dropout if fixed else 0.0,
-        style_dropout=training.style_dropout,
+        style_dropout=training.style_dropout if config.variant == "zh-clap" else 0.0,
         styles=leaving_out.replacing_styles(config, training.profile),
         ears=ears,
         judges_from=discriminators.preset(config.preset).from_step,
     )
+
+
+def precision(training: orders.Training, on: torch.device) -> Literal["FP32", "BF16"]:
+    """What a step computes in: what the order says, but full precision where bfloat16 would only be emulated."""
+    if training.precision == "BF16" and not device.fast_bfloat16(on):
+        log.warning("this %s has no fast bfloat16: training computes in FP32, which is faster here", on.type.upper())
+        return "FP32"
+    return training.precision
 
 
 def run(
@@ -147,9 +161,8 @@ class _Attempt:
     def __init__(self, state: TrainingState, settings: StepSettings, ranks: Ranks) -> None:
         self._state, self._settings, self._ranks = state, settings, ranks
         self._step = state.step + 1
-        device = next(state.generator.parameters()).device
-        self._device = device
-        self._mixed = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "BF16")
+        self._device = next(state.generator.parameters()).device
+        self._mixed = torch.autocast(self._device.type, torch.bfloat16, enabled=settings.precision == "BF16")
         self._values: dict[str, Tensor] = {}
         self._norms: dict[str, Tensor] = {}
         self.moved: list[str] = []

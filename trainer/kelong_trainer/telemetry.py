@@ -111,9 +111,12 @@ class Telemetry:
         self._learning_rate = gauge(metrics.TRAINING_LEARNING_RATE, self.registry)
         self._gradient_norm = gauge(metrics.TRAINING_GRADIENT_NORM, self.registry)
         self._steps_per_second = gauge(metrics.TRAINING_STEPS_PER_SECOND, self.registry)
+        self._frames_at_once = gauge(metrics.TRAINING_FRAMES_AT_ONCE, self.registry)
         self._kept = gauge(metrics.DATASET_KEPT_SECONDS, self.registry)
         self._dropped = gauge(metrics.DATASET_DROPPED_SECONDS, self.registry)
         self._stage_seconds = gauge(metrics.STAGE_SECONDS, self.registry)
+        self._audition_step = gauge(metrics.AUDITION_STEP, self.registry)
+        self._audition_figure = gauge(metrics.AUDITION_FIGURE, self.registry)
         self._saves = metrics.counter(metrics.CHECKPOINT_SAVES, self.registry).labels(*self._labels)
         self._save_seconds = metrics.histogram(metrics.CHECKPOINT_SECONDS, self.registry).labels(*self._labels)
         self._step.labels(*self._labels).set(progress.step)
@@ -142,6 +145,15 @@ class Telemetry:
     def runs_on(self, device: str) -> None:
         """Which device was chosen."""
         self._change(device=device)
+
+    def computes_in(self, precision: str) -> None:
+        """Which precision a step uses."""
+        self._change(precision=precision)
+
+    def computes_at_once(self, frames: int) -> None:
+        """How many padded frames fit into memory, since a batch did not."""
+        self._frames_at_once.labels(*self._labels).set(frames)
+        self._change(urgent=True, frames_at_once=frames)
 
     @contextlib.contextmanager
     def stage(self, name: str, total: int, unit: str = "files") -> Iterator[Bar]:
@@ -212,6 +224,12 @@ class Telemetry:
         self._saves.inc()
         self._save_seconds.observe(took_s)
         self._change(urgent=True)
+
+    def heard(self, report: manifests.AuditionReport) -> None:
+        """A step has been heard. A figure that no judge gave is absent, never that of the step before."""
+        self._audition_step.labels(*self._labels).set(report.step)
+        self._audition_figure.clear()
+        _set_each(self._audition_figure, self._labels, codec.encode(report.figures, drop_none=True))
 
     def done(self) -> None:
         """The last step is trained and everything is published."""
