@@ -1,6 +1,6 @@
 """What a voice's weights begin with, as its order's `init` says: chance, a base model, or a step of another voice.
 
-`loop` asks for the beginning before it builds the networks, because a base model may be of another variant, and fills
+`beginning` asks for it before it builds the networks, because a base model may be of another variant, and fills
 them after. A tensor that the files lack is an error that names it, unless the order says that its part may begin
 untrained; nothing is random that nobody asked to be.
 """
@@ -35,9 +35,11 @@ _ALLOWS = {"D": "Discriminators", "WD": "WavLMDiscriminator", "DUR": "DurationDi
 class Beginning:
     """Weights to begin with, none for a voice from scratch.
 
-    `resumes` takes the step and the optimisers too. `where` names the source for messages, `fresh` what may be lacking.
+    `resumes` takes the step and the optimisers too. `source` is where they came from, `where` says it in messages, and
+    `fresh` is what may be lacking.
     """
 
+    source: str = ""
     where: str = ""
     imported: interchange.Imported | None = None
     resumes: bool = False
@@ -84,7 +86,7 @@ class Beginning:
             log.warning("%s begin untrained: %s has none that fit", part, self.where)
         log.info("training begins with %s (%s)", self.where, self.imported.sentence)
         return manifests.Origin(
-            source=self.where, step=weights.step, files=dict(self.imported.digests), fresh=tuple(lacking)
+            source=self.source, step=weights.step, files=dict(self.imported.digests), fresh=tuple(lacking)
         )
 
     def _fill(self, letter: str, network: nn.Module, speakers: _Speakers, lacking: list[str]) -> list[str]:
@@ -192,7 +194,9 @@ def _imported_step(context: RunContext) -> Beginning | None:
         return None
     where = f"the imported step {newest.step}"
     allowed = (*(newest.origin.fresh if newest.origin else ()), "Speakers")
-    return Beginning(where=where, imported=_fetched(context, newest, where), resumes=True, fresh=allowed)
+    source = newest.origin.source if newest.origin else where
+    imported = _fetched(context, newest, where)
+    return Beginning(source=source, where=where, imported=imported, resumes=True, fresh=allowed)
 
 
 def _pretrained(context: RunContext, wanted: orders.Pretrained) -> Beginning:
@@ -217,7 +221,7 @@ def _pretrained(context: RunContext, wanted: orders.Pretrained) -> Beginning:
             f"{where} is of step {imported.weights.step}, and training.max_steps is {most}: order more steps, or mode "
             "Base to begin at step 0",
         )
-    return Beginning(where=where, imported=imported, resumes=resumes, fresh=wanted.fresh)
+    return Beginning(source=wanted.source, where=where, imported=imported, resumes=resumes, fresh=wanted.fresh)
 
 
 def _other_voice(context: RunContext, wanted: orders.OtherVoice) -> Beginning:
@@ -228,7 +232,8 @@ def _other_voice(context: RunContext, wanted: orders.OtherVoice) -> Beginning:
     except stores.NoSuchObject:
         known = ", ".join(map(str, checkpoints.steps(context.store, place))) or "none"
         raise BadOrder(conditions.STEP_NOT_FOUND, f"init.voice_model: there is no {where}; it has {known}") from None
-    return Beginning(where=where, imported=_fetched(context, manifest, where), fresh=wanted.fresh)
+    source = f"{wanted.voice.namespace}/{wanted.voice.name}/{wanted.voice.uid}"
+    return Beginning(source=source, where=where, imported=_fetched(context, manifest, where), fresh=wanted.fresh)
 
 
 def _fetched(context: RunContext, manifest: manifests.CheckpointManifest, where: str) -> interchange.Imported:
