@@ -1,8 +1,8 @@
 """What each checkpoint sounds like: a few sentences, spoken from the saved files by a process of their own.
 
 The process (`speaking`) runs beside training on one thread at low priority, so that no step waits for it and no random
-draw of training is touched. It lives as long as there is something to say; asked to stop, the rest is left for the
-next attempt, which finds out what is missing.
+draw of training is touched. What it says is judged there too. It lives as long as there is something to say; asked to
+stop, the rest is left for the next attempt, which finds out what is missing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from kelong_trainer.context import RunContext
 
 log = logging.getLogger(__name__)
 
-TRIES = 2  # a speaking process that dies (of memory, say) is started once more for the same step
+# A speaking process that dies (of memory, say) is started once more for the same step, from then on without the judges,
+# whose models may be larger than the voice.
+TRIES = 2
 ORDER_FILE = "audition-order.json"
 
 
@@ -45,6 +47,7 @@ class Auditions:
         self._context = context
         self._waiting: queue.Queue[int | None] = queue.Queue()
         self._process: subprocess.Popen[str] | None = None
+        self._is_judging = True
         self._abandoned = False
         self._guard = threading.Lock()  # of the process and of `_abandoned`
         self._failure: Exception | None = None
@@ -104,12 +107,15 @@ class Auditions:
             if process is None:
                 return
             if _ask(process, step):
-                log.info("step %d has been heard", step)
+                self._tell(step)
                 return
             self._end_process()
             if self._abandoned:
                 return
-            log.warning("speaking step %d ended with exit status %d", step, process.returncode)
+            self._is_judging = False
+            log.warning(
+                "speaking step %d ended with exit status %d; from here on nothing is judged", step, process.returncode
+            )
             if attempt == TRIES:
                 with contextlib.suppress(stores.NoSuchObject):  # removed while it was spoken
                     self._report_death(step, process.returncode)
@@ -123,7 +129,8 @@ class Auditions:
             order = context.work_dir / ORDER_FILE
             order.write_bytes(codec.dumps(context.order))
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "kelong_trainer.speaking", str(order), str(context.work_dir / "auditions")],
+                [sys.executable, "-m", "kelong_trainer.speaking", str(order), str(context.work_dir / "auditions")]
+                + [speaking.UNJUDGED] * (not self._is_judging),
                 env=os.environ | {names.ENV_THREADS: "1", "OMP_NUM_THREADS": "1"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -140,6 +147,19 @@ class Auditions:
                 process.stdin.close()
             process.wait()
             process.stdout.close()
+
+    def _tell(self, step: int) -> None:
+        """Say what the judges say of a step that has just been heard; it may be gone again."""
+        key = layout.audition_report(self._context.place, step)
+        try:
+            report = codec.loads(manifests.AuditionReport, self._context.store.get(key), key)
+        except stores.NoSuchObject:
+            log.info("step %d was removed once it was heard", step)
+            return
+        self._context.telemetry.heard(report)
+        figures = codec.encode(report.figures, drop_none=True)
+        told = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
+        log.info("step %d has been heard%s", step, f": {told}" if told else "")
 
     def _report_death(self, step: int, status: int) -> None:
         context = self._context

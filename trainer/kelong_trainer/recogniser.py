@@ -38,6 +38,8 @@ MOST_COMPRESSION = 2.4
 # No padding here: who cuts knows better how much of a pause to keep.
 VAD = vad.VadOptions(min_silence_duration_ms=100, min_speech_duration_ms=100, speech_pad_ms=0)
 DETECTION_S = 30.0
+# Simplified characters, and numbers as they are spoken. Only where no word times are wanted: with them the model loops.
+PROMPT = "以下是普通话的句子。"
 
 Samples = npt.NDArray[np.float32]
 # OpenCC leaves 著 alone, since it is two characters in simplified writing: 着 but for these words.
@@ -122,6 +124,18 @@ class Recogniser:
             looped = segment.compression_ratio > MOST_COMPRESSION
             heard += self._again(samples, segment) if looped else [segment]
         return tuple(word for segment in heard for word in self._simplified(segment.words or []))
+
+    def sentence(self, samples: Samples) -> str:
+        """What is said in a few seconds, without times: what a voice is judged by."""
+        segments, _ = self._model.transcribe(
+            samples,
+            language=LANGUAGE,
+            beam_size=BEAM,
+            initial_prompt=PROMPT,
+            without_timestamps=True,
+            condition_on_previous_text=False,
+        )
+        return self.simplify("".join(segment.text for segment in segments)).strip()
 
     def _again(self, samples: Samples, segment: Any) -> list[Any]:
         """The stretch of a segment once more, with the model's own means against loops."""

@@ -2,11 +2,12 @@
 
 It reads steps from its standard input, a number a line, and answers each with the same line once the step's WAVs and
 their report are in the store. It loads the very files that a server will load and speaks with the server's own Voice,
-so a server can be checked against an audition sample by sample.
+so a server can be checked against an audition sample by sample. With UNJUDGED behind them it loads no judges.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import pathlib
@@ -17,11 +18,15 @@ import torch
 from kelong_contract import codec, environment, layout, manifests, orders, patience
 from kelong_contract import store as stores
 from kelong_speech import audio, features, sources, synthesiser
+from kelong_speech.text import frontend
 from kelong_speech.text.frontend import UnspeakableText
 from kelong_speech.voice import Style, Voice
 
+from kelong_trainer import judges
+
 SEED = 20240113  # the same at every step, so that two steps can be compared by ear
 NICENESS = 10
+UNJUDGED = "unjudged"
 DEFAULT_TEXTS = (
     orders.AuditionText(name="greeting", text="大家好，很高兴认识你们。"),
     orders.AuditionText(name="weather", text="今天天气不错，我们出去走走吧。"),
@@ -39,13 +44,18 @@ def hear(
     step: int,
     folder: pathlib.Path,
     encoder: features.TextEncoder | None,
+    panel: judges.Judges | None = None,
 ) -> manifests.AuditionReport:
-    """Speak every sentence with a step's weights; WAVs and report are in the store when it returns."""
+    """Speak every sentence with a step's weights; WAVs and report are in the store when it returns.
+
+    Without a panel of judges the report has no figures.
+    """
     place = order.voice.place()
     key = layout.checkpoint_manifest(place, step)
     data = store.get(key)
     manifest = codec.loads(manifests.CheckpointManifest, data, key)
-    voice = Voice.load(store, manifest, folder, text_encoder=encoder)
+    lexicon = frontend.Lexicon.from_entries(order.text.lexicon)
+    voice = Voice.load(store, manifest, folder, text_encoder=encoder, lexicon=lexicon)
     spoken: list[manifests.Audition] = []
     failures: list[manifests.AuditionFailure] = []
     for wanted in texts(order):
@@ -55,13 +65,18 @@ def hear(
         except (UnspeakableText, synthesiser.SpeechTooLong, features.TextTooLong) as error:
             failures.append(manifests.AuditionFailure(name=wanted.name, message=str(error)))
             continue
-        spoken.append(_publish(store, layout.audition(place, step, wanted.name), wanted, style, speech))
+        audition = _publish(store, layout.audition(place, step, wanted.name), wanted, style, speech)
+        if panel is not None:
+            verdict = panel.judge(speech, wanted.text, style.speaker)
+            audition = dataclasses.replace(audition, heard=verdict.heard, figures=verdict.figures)
+        spoken.append(audition)
     report = manifests.AuditionReport(
         step=step,
         attempt=manifest.attempt,
         manifest_sha256=stores.digest_bytes(data),
         auditions=tuple(spoken),
         failures=tuple(failures),
+        figures=judges.means([audition.figures for audition in spoken]),
     )
     store.put(layout.audition_report(place, step), codec.dumps(report), "application/json")
     return report
@@ -102,9 +117,12 @@ def main() -> None:
     order_file, folder = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
     order = codec.loads(orders.TrainingOrder, order_file.read_bytes(), str(order_file))
     store = patience.PatientStore(environment.read(os.environ).open_store(), threading.Event())
-    encoder = text_encoder(store, order, folder.parent / "models")
+    models = folder.parent / "models"
+    encoder = text_encoder(store, order, models)
+    reader = frontend.FrontEnd(lexicon=frontend.Lexicon.from_entries(order.text.lexicon))
+    panel = None if UNJUDGED in sys.argv[3:] else judges.Judges(order, store, models, reader.analyse)
     for line in sys.stdin:
-        hear(store, order, int(line), folder, encoder)
+        hear(store, order, int(line), folder, encoder, panel)
         print(line, end="", flush=True)
         for path in folder.iterdir():  # each step's files are used once
             path.unlink()

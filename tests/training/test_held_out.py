@@ -1,0 +1,65 @@
+"""A few clips are kept from training, the same ones always, and never many."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from kelong_contract import codec, manifests
+from kelong_speech import config
+from kelong_trainer import dataset, held_out
+
+
+def corpus_of(**clips: int) -> manifests.Corpus:
+    """A corpus with so many clips of each speaker."""
+    return manifests.Corpus(
+        stage="features",
+        speakers={name: number for number, name in enumerate(clips)},
+        recordings=(),
+        clips=tuple(clip_of(name, index) for name, count in clips.items() for index in range(count)),
+    )
+
+
+def clip_of(speaker: str, index: int) -> manifests.Clip:
+    digest = hashlib.sha256(f"{speaker} {index}".encode()).hexdigest()
+    span = {"start_s": 0.0, "end_s": 3.0, "samples": 132300}
+    return manifests.Clip(sha256=digest, recording="a.wav", speaker=speaker, text="你好", confidence=1.0, **span)
+
+
+@pytest.mark.parametrize(("clips", "expected"), [(0, 0), (19, 0), (20, 1), (66, 1), (67, 2), (267, 8), (5000, 8)])
+def test_a_small_corpus_keeps_its_clips_and_a_large_one_gives_eight(clips: int, expected: int) -> None:
+    assert len(held_out.choose(corpus_of(Mei=clips)).held_out) == expected
+
+
+def test_the_choice_does_not_depend_on_the_order_of_the_clips() -> None:
+    corpus = corpus_of(Mei=100, Ada=50)
+    turned = manifests.Corpus(**{**vars(corpus), "clips": corpus.clips[::-1]})
+
+    assert held_out.choose(turned).held_out == held_out.choose(corpus).held_out
+
+
+def test_each_speaker_gives_a_share_and_what_is_held_out_is_not_trained_on() -> None:
+    corpus = held_out.choose(corpus_of(Mei=100, Ada=50, Kim=5))
+
+    assert [len(held_out.of_speaker(corpus, name)) for name in ("Mei", "Ada", "Kim")] == [3, 1, 0]
+    kept = {clip.sha256 for clip in held_out.trained_on(corpus)}
+    assert len(kept) == 151
+    assert not kept & set(corpus.held_out)
+
+
+def test_the_choice_is_written_with_the_corpus() -> None:
+    corpus = held_out.choose(corpus_of(Mei=40))
+
+    assert codec.loads(manifests.Corpus, codec.dumps(corpus), "corpus").held_out == corpus.held_out != ()
+
+
+def test_batches_have_no_clip_that_is_held_out(bench, tmp_path) -> None:
+    corpus = bench.corpus()
+    spared = corpus.clips[0].sha256
+    voice = config.preset("tiny", speakers=(config.Speaker(name="Mei", id=0),))
+    spared_corpus = manifests.Corpus(**{**vars(corpus), "held_out": (spared,)})
+
+    clips = dataset.Dataset(spared_corpus, voice, bench.store, bench.place, tmp_path)
+
+    assert len(clips) == len(corpus.clips) - 1
+    assert spared not in {clips.fetch(index).clip for index in range(len(clips))}
