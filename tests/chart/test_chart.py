@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import subprocess
 from collections.abc import Callable
 from typing import Any
@@ -134,6 +135,21 @@ def test_the_pod_monitor_finds_a_port_of_every_program(
         None,
         {"matchNames": ["a", "b", "kelong-system"]},
     ]
+
+
+def test_the_pod_monitor_asks_only_the_first_of_several_workers(
+    render: Callable[[dict[str, Any]], list[dict[str, Any]]],
+) -> None:
+    (voices,) = (
+        monitor
+        for monitor in of_kind(render(OWN_STORE | {"metrics": {"podMonitor": True}}), "PodMonitor")
+        if names.LABEL_MANAGED_BY in monitor["spec"]["selector"]["matchLabels"]
+    )
+    (rule,) = voices["spec"]["podMetricsEndpoints"][0]["relabelings"]
+    label = "__meta_kubernetes_pod_label_" + re.sub(r"[^a-zA-Z0-9]", "_", names.LABEL_WORKER_INDEX)
+    assert (rule["sourceLabels"], rule["action"]) == ([label], "drop")
+    dropped = [index for index in ("", "0", "1", "10", "63") if re.fullmatch(rule["regex"], index)]
+    assert dropped == ["1", "10", "63"]
 
 
 def selects(monitor: dict[str, Any], labels: dict[str, str]) -> bool:
