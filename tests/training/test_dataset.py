@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kelong_contract import orders
 from kelong_speech import config
-from kelong_trainer import dataset
+from kelong_trainer import dataset, memory, state, step
 
 LENGTHS = st.lists(st.integers(min_value=170, max_value=2600), min_size=1, max_size=60)
 
@@ -59,3 +61,37 @@ def test_samples_and_spectrogram_of_a_clip_cover_the_same_frames(bench) -> None:
         example = clips.fetch(index)
         assert len(example.samples) == example.spectrogram.shape[1] * config.AudioConfig().hop_samples
         assert example.spectrogram.shape[1] == clips.frame_counts[index]
+
+
+def test_the_small_preset_hears_24_khz_and_is_told_how_long_each_phoneme_lasts(bench) -> None:
+    voice = config.preset("small", speakers=(config.Speaker(name="Mei", id=0),))
+    clips = dataset.Dataset(bench.corpus(), voice, bench.store, bench.place, bench.folder / "work")
+    examples = [clips.fetch(index) for index in range(len(clips))]
+    for index, example in enumerate(examples):
+        frames = clips.frame_counts[index]
+        assert example.spectrogram.shape == (voice.audio.spectrogram_bins, frames)
+        assert len(example.samples) == frames * voice.audio.hop_samples
+        assert example.durations is not None and int(example.durations.min()) >= 1
+        assert int(example.durations.sum()) == frames
+    batch = dataset.collate(examples, voice.audio.hop_samples)
+    assert batch.recordings.durations_frames is not None
+    assert batch.recordings.durations_frames.sum(dim=1).equal(batch.recordings.frame_counts)
+    halves = memory.divide(batch, memory.padded_frames(batch) // 2)
+    assert len(halves) > 1
+    for half in halves:
+        assert half.recordings.durations_frames is not None
+        assert half.recordings.durations_frames.sum(dim=1).equal(half.recordings.frame_counts)
+
+
+def test_the_small_preset_takes_a_step(bench) -> None:
+    voice = config.preset("small", speakers=(config.Speaker(name="Mei", id=0),))
+    clips = dataset.Dataset(bench.corpus(), voice, bench.store, bench.place, bench.folder / "work")
+    batch = dataset.collate([clips.fetch(0), clips.fetch(1)], voice.audio.hop_samples)
+    at = state.fresh(voice, orders.Training(seed=1), torch.device("cpu"))
+    ordered = step.settings(orders.Training(seed=1), voice, "FP32")
+    first = step.run(at, batch, 1e-3, ordered)
+    for _ in range(4):
+        last = step.run(at, batch, 1e-3, ordered)
+    assert {"mel", "prior_mel", "acoustic", "divergence", "durations"} <= first.losses.keys()
+    assert "adversarial" not in first.losses
+    assert last.losses["acoustic"] < first.losses["acoustic"]
