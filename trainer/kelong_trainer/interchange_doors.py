@@ -115,6 +115,7 @@ def _describe_import(parser: argparse.ArgumentParser) -> None:
 
 
 def _import(given: argparse.Namespace, store: stores.Store) -> None:
+    prefix = None if given.to is None else layout.model_source("", _prefix(given.to))
     imported = interchange_places.open_folder(
         given.folder, step=given.step, config=given.config, weights_only=given.weights_only
     )
@@ -129,10 +130,9 @@ def _import(given: argparse.Namespace, store: stores.Store) -> None:
     with tempfile.TemporaryDirectory(prefix="kelong-import-") as work:
         folder = pathlib.Path(work)
         with _bar("import", 6) as done:
-            if given.voice is not None:
+            if prefix is None:
                 interchange_places.to_voice(store, given.voice, imported, origin, folder, done=done)
             else:
-                prefix = layout.model_source("", _prefix(given.to))
                 interchange_places.to_base_model(store, prefix, imported, origin, folder, done=done)
     lacking = [interchange_files.file_name(name, weights.step) for name in ("D", "WD", "DUR")]
     lacking = [name for name in lacking if name.partition("_")[0] not in weights.networks]
