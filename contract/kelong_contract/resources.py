@@ -323,6 +323,8 @@ class TrainingStatus:
     last_progress_time: str | None = None
     node_name: str | None = None
     device: str | None = None
+    precision: str | None = None
+    frames_at_once: int | None = None
     init: InitStatus | None = None
 
 

@@ -140,6 +140,8 @@ def status_of(seen: ObservedVoice, settings: Settings, now: str) -> TrainingStat
         status,
         start_time=known.start_time or rules.utc(progress.started_at),
         device=progress.device or known.device,
+        precision=progress.precision or known.precision,
+        frames_at_once=progress.frames_at_once,
         completion_time=completed_at if done else None,
     )
     if not _worth_writing(known, progress, settings.intervals.progress_seconds):

@@ -44,6 +44,15 @@ def test_the_columns_follow_the_trainer(world: Any) -> None:
     assert status.dataset.dropped[0].reason == "TooShort"
 
 
+def test_what_a_step_computes_in_and_at_once_is_told(world: Any) -> None:
+    world.trains(100)
+    world.stored(progress=world.progress(100, precision="FP32", frames_at_once=4000))
+    training = world.decide().status.training
+    assert (training.precision, training.frames_at_once) == ("FP32", 4000)
+    world.stored(progress=world.progress(110))
+    assert world.decide().status.training.frames_at_once is None
+
+
 def test_the_trainers_word_on_an_earlier_order_counts_for_numbers_but_not_for_what_runs_now(world: Any) -> None:
     world.trains(100)
     world.stored(progress=world.progress(100, order_digest="of an earlier attempt"))
