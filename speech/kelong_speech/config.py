@@ -195,7 +195,7 @@ _SIZES: dict[str, dict[str, Any]] = {
         "posterior_layers": 4,
         "duration_rounding": "nearest",
         "stochastic_durations": "lognormal",
-        "segment_frames": 80,
+        "segment_frames": 128,
         "decoder": "vocos",
         "decoder_channels": 256,
         "decoder_layers": 6,

@@ -8,7 +8,7 @@ from kelong_speech import config, draws, frames, synthesiser, vocos
 from kelong_speech.config import ConfigError, ModelConfig
 
 WIDTHS = {"text_feature_channels": 24, "style_channels": 16}
-COUNTS = [100, 131, 85]
+COUNTS = [140, 171, 129]
 CLIPS = ("a", "b", "c")
 MANNERS = [
     synthesiser.Manner(length=2.0, sdp_ratio=0.5),
