@@ -96,7 +96,7 @@ def test_instructions_are_ignored_and_the_answer_says_so(client: TestClient) -> 
         ("", "empty_input", 0),
         (" \n", "empty_input", 0),
         ("你好😀世界", "unspeakable_input", 2),
-        ("今天天气很好。" * 30 + "我说 hello。", "unspeakable_input", 213),
+        ("今天天气很好。" * 30 + "我说 こんにちは。", "unspeakable_input", 213),
         ("好" * 4097, "string_above_max_length", 4096),
     ],
 )

@@ -78,7 +78,9 @@ def tiny_voice():
 
 
 def save_tokenizer(folder, special=("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")):
-    (folder / "vocab.txt").write_text("\n".join([*special, *dict.fromkeys(CHARACTERS)]) + "\n", encoding="utf-8")
+    (folder / "vocab.txt").write_text(
+        "\n".join([*special, *dict.fromkeys(CHARACTERS), "ok", "g", "##o"]) + "\n", encoding="utf-8"
+    )
     transformers.BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
 
 

@@ -9,6 +9,7 @@ import safetensors.torch
 import torch
 import transformers
 from kelong_speech import audio, features, sources
+from kelong_speech.text import frontend
 
 
 def test_every_phoneme_gets_the_features_of_its_character(text_encoder_folder):
@@ -38,6 +39,30 @@ def test_the_features_are_those_of_the_third_last_hidden_state(text_encoder_fold
 def test_a_character_outside_the_vocabulary_still_has_its_column(text_encoder_folder):
     encoder = features.TextEncoder.load(text_encoder_folder)
     assert encoder.encode("你龘好", [1, 2, 2, 2, 1]).shape == (24, 8)
+
+
+def test_latin_words_have_the_features_of_their_pieces_and_spaces_no_column(text_encoder_folder):
+    encoder = features.TextEncoder.load(text_encoder_folder)
+    spoken, word2ph = "你ok go好xyz", [1, 2, 1, 1, 0, 2, 1, 2, 3, 1, 2, 1]
+    assert len(word2ph) == len(spoken) + 2
+    found = encoder.encode(spoken, word2ph)
+    assert found.shape == (24, sum(word2ph))
+    model = transformers.AutoModel.from_pretrained(text_encoder_folder).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(text_encoder_folder)
+    tokens = tokenizer("你ok go好xyz", return_tensors="pt")
+    assert tokenizer.convert_ids_to_tokens(tokens.input_ids[0])[1:-1] == ["你", "ok", "g", "##o", "好", "[UNK]"]
+    with torch.no_grad():
+        states = model(**tokens, output_hidden_states=True).hidden_states
+    by_token = torch.nn.functional.normalize(states[2][0], dim=0)
+    # [CLS] 你你 o k (space) gg o 好好 xxx y zz [SEP]
+    of_column = [0, 1, 1, 2, 2, 3, 3, 4, 5, 5, 6, 6, 6, 6, 6, 6, 7]
+    assert torch.allclose(found, by_token[of_column].T, atol=1e-5)
+
+
+def test_what_the_front_end_makes_of_latin_words_has_features_that_fit(text_encoder_folder):
+    said = frontend.analyse("用GPU和machine learning吧")
+    found = features.TextEncoder.load(text_encoder_folder).encode(said.spoken, said.ids().word2ph)
+    assert found.shape == (24, len(said.ids().phone_ids))
 
 
 def test_a_text_beyond_the_positions_is_refused(text_encoder_folder):

@@ -21,6 +21,9 @@ ROWS = [
     ("女[nü3]儿[er5]", "nv3 er5"),
     ("绿[lu:4]", "lv4"),
     ("𠮷[ji2]", "ji2"),
+    ("银行[yin2 xing2]", "yin2 xing2"),
+    ("去银行[hang4]吧", "qu4 yin2 hang4 ba5"),
+    ("去中国银行[yin2 xing2]吧", "qu4 zhong1 guo2 yin2 xing2 ba5"),
     ("（[sp1]）好", "' sp1 ' hao3"),
     ("[笑]好", "' xiao4 ' hao3"),
 ]
@@ -37,6 +40,28 @@ def test_a_pause_has_tone_0_one_phone_and_a_comma_for_the_text_encoder() -> None
     assert utterance.tones == (0, 3, 3, 0, 3, 3, 0)
     assert utterance.word2ph == (1, 2, 1, 2, 1)
     assert utterance.spoken == "你,好"
+
+
+@pytest.mark.parametrize(
+    ("written", "spoken", "phones"),
+    [
+        ("AI[ei1 ai4]好", "AI好", "EE ei AA ai h ao"),
+        ("学C++[xi1 jia1 jia1]", "学C++", "x ve x i j ia j ia"),
+        ("5G[wu3 ji4]", "5G", "w u j i"),
+        ("说iPhone[ai4 feng5]吧", "说iPhone吧", "sh uo AA ai f eng b a"),
+    ],
+)
+def test_several_syllables_behind_a_latin_word_are_the_words(written: str, spoken: str, phones: str) -> None:
+    said = frontend.analyse(written)
+    assert said.spoken == spoken
+    assert " ".join(said.phones[1:-1]) == phones
+    assert set(said.language_ids) == {0}
+
+
+def test_a_bracket_belongs_to_the_span_of_what_it_stands_behind() -> None:
+    assert frontend.analyse("行[hang2]业").spans == ((0, 8), (8, 9))
+    assert frontend.analyse("[sp2]好").spans == ((0, 5), (5, 6))
+    assert frontend.analyse("AI[ei1 ai4]好").spans == ((0, 11), (0, 11), (11, 12))
 
 
 def test_pinyin_for_a_character_that_is_read_as_part_of_a_number_is_refused() -> None:

@@ -92,13 +92,13 @@ def _number_plate(match: re.Match[str]) -> str | None:
     """京A·12345: after a province's character and a letter."""
     if match.string[match.start() - 2] not in _PROVINCES:
         return None
-    return "".join(numbers.telephone(char) if char.isdigit() else char for char in match[0] if char.isalnum())
+    return "".join(numbers.telephone(char) if char in "0123456789" else char for char in match[0] if char.isalnum())
 
 
 _PROVINCES: Final = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼港澳使领学警"
 
 
-@rule(r"(?<=[A-Z])(\d{3,4})(?=次|航班|班机|号航班|列车)|(?<![A-Z])(?<=[A-Z]{2})(\d{4})(?![\d.])")
+@rule(r"(?<=[A-Z])(\d{3,4})(?=次|航班|班机|号航班|列车)|(?<![A-Z]{3})(?<=[A-Z]{2})(\d{4})(?![\d.])")
 def _flight_or_train(match: re.Match[str]) -> str:
     return numbers.telephone(match[0])
 

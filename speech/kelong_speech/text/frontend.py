@@ -163,7 +163,7 @@ def _in_context(unit: normalise.Unit) -> str:
         return unit.text if len(unit.text) == len(unit.reading) == 1 else _FOREIGN * len(unit.reading)
     if unit.text in symbols.INLINE_MARKS:
         return ","
-    return _FOREIGN if unit.text.isascii() and unit.text.strip("'").isalpha() else unit.text.strip(" ")
+    return _FOREIGN if unit.text.isascii() and unit.text.replace("'", "").isalpha() else unit.text.strip(" ")
 
 
 def _phrases(units: Sequence[normalise.Unit]) -> Iterator[tuple[int, int]]:

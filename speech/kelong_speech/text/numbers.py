@@ -10,6 +10,7 @@ from typing import Final
 
 from kelong_speech.text.rules import words
 
+_ARABIC: Final = "0123456789"
 _DIGITS: Final = "零一二三四五六七八九"
 _TELEPHONE_DIGITS: Final = _DIGITS.replace("一", "幺")
 _SMALL_UNITS: Final = ("", "十", "百", "千")
@@ -42,12 +43,12 @@ MEASURED: Final = re.compile(
 
 def digits(number: str) -> str:
     """Digit by digit: `2024` is 二零二四. What is no digit is left out."""
-    return "".join(_DIGITS[int(digit)] for digit in number if digit.isdigit())
+    return "".join(_DIGITS[int(digit)] for digit in number if digit in _ARABIC)
 
 
 def telephone(number: str) -> str:
     """Digit by digit as telephone numbers, rooms and codes are read, with 幺 for 1: `110` is 幺幺零."""
-    return "".join(_TELEPHONE_DIGITS[int(digit)] for digit in number if digit.isdigit())
+    return "".join(_TELEPHONE_DIGITS[int(digit)] for digit in number if digit in _ARABIC)
 
 
 def cited(number: str) -> str:

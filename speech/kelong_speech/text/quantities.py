@@ -253,7 +253,7 @@ _TERM: Final = rf"[-−]?\(?{NUMBER}\)?[²³%]?"
 def _equation(match: re.Match[str]) -> str:
     spoken, at_term = "", True
     for part in re.findall(rf"{NUMBER}|[²³%()]|[^\s\d]", match[0]):
-        if part[0].isdigit():
+        if part[0] in "0123456789":
             spoken, at_term = spoken + numbers.cited(part), False
         elif part in "²³":
             spoken += f"的{_POWERS[part]}"
@@ -272,7 +272,7 @@ def _plus_minus(match: re.Match[str]) -> str:
 
 
 @rule(
-    rf"({NUMBER})( ?[+＋×÷*±√] ?|(?: ?[xX] ?)| [-−] )({NUMBER})(?:( ?[+＋×÷*] ?|(?: ?[xX] ?))({NUMBER}))?(?![A-Za-z\d])"
+    rf"({NUMBER})( ?[+＋×÷*±] ?|(?: ?[xX] ?)| [-−] )({NUMBER})(?:( ?[+＋×÷*] ?|(?: ?[xX] ?))({NUMBER}))?(?![A-Za-z\d])"
 )
 def _operation(match: re.Match[str]) -> str:
     first, sign, second, sign_2, third = match.groups()

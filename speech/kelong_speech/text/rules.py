@@ -30,7 +30,7 @@ class Rule(NamedTuple):
 
 def rule(pattern: str) -> Callable[[Callable[[re.Match[str]], str | None]], Rule]:
     """Makes a rule of a function: its pattern, in which a space stands for itself."""
-    compiled = re.compile(pattern)
+    compiled = re.compile(pattern, re.ASCII)
     return lambda say: Rule(compiled, say)
 
 

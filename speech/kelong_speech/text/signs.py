@@ -72,7 +72,7 @@ def _and(match: re.Match[str]) -> str:
     return "加"
 
 
-@rule(r"(?<![A-Za-z])(?<=[a-z]) ?[-−] ?(?=\d)|(?<=[(=] )-(?=[a-z])")
+@rule(r"(?<![A-Za-z][a-z])(?<=[a-z]) ?[-−] ?(?=\d)|(?<=[(=] )-(?=[a-z])")
 def _minus(match: re.Match[str]) -> str:
     return "减"
 
@@ -83,7 +83,7 @@ def _ampersand(match: re.Match[str]) -> str | None:
     return " and " if latin else "和"
 
 
-@rule(r"(?<![A-Za-z])(?<=[A-G])#(?![A-Za-z0-9])")
+@rule(r"(?<![A-Za-z][A-G])(?<=[A-G])#(?![A-Za-z0-9])")
 def _sharp(match: re.Match[str]) -> str:
     return " sharp"
 
