@@ -9,8 +9,19 @@ import pytest
 
 # written, what a speaker says, what comes out, why
 READINGS = [
-    ("种了一棵树", "zhong4 le5 yi4 ke1 shu4", "zhong3 le5 yi4 ke1 shu4", "种 alone: to plant or a kind"),
-    ("他背着背包", "ta1 bei1 zhe5 bei1 bao1", "ta1 bei4 zhe5 bei1 bao1", "背 alone: to carry or the back"),
+    (
+        "钥匙落在家里了",
+        "yao4 shi5 la4 zai4 jia1 li5 le5",
+        "yao4 shi5 luo4 zai4 jia1 li5 le5",
+        "落: to fall or to forget",
+    ),
+    (
+        "今早朝霞满天",
+        "jin1 zao3 zhao1 xia2 man3 tian1",
+        "jin1 zao3 chao2 xia2 man3 tian1",
+        "the segmenter cuts 早朝|霞",
+    ),
+    ("把水倒了", "ba2 shui3 dao4 le5", "ba3 shui2 dao3 le5", "倒 alone: to fall or to pour"),
 ]
 
 

@@ -25,12 +25,15 @@ class Dictionaries:
 
     # Words of which the dictionaries have only the rarer reading, or one that is a slip.
     _OURS: Final = {
-        "大夫": "dai4 fu5", "不是": "bu4 shi4", "好学": "hao4 xue2", "长得": "zhang3 de5", "数一数": "shu3 yi1 shu3",
+        "大夫": "dai4 fu5", "不是": "bu4 shi4", "好学": "hao4 xue2", "长得": "zhang3 de5", "不了": "bu4 liao3",
+        "琢磨": "zuo2 mo5", "数一数": "shu3 yi1 shu3", "为人民服务": "wei4 ren2 min2 fu2 wu4", "空儿": "kong4 er5",
+        "把儿": "ba4 er5", "照片儿": "zhao4 pian1 er5", "相片儿": "xiang4 pian1 er5", "唱片儿": "chang4 pian1 er5",
     }  # fmt: skip
     # Characters whose first reading in the dictionary is not the usual one by itself, or has no phones: 嗯 is ng4
     # there, of which en4 is the accepted variant that the model can say.
     _ALONE: Final = {
-        "嗯": "en4", "呣": "mu2", "嗲": "dia3", "谁": "shei2", "茄": "qie2", "翟": "zhai2", "咯": "lo5", "掺": "chan1",
+        "嗯": "en4", "遛": "liu4",
+        "呣": "mu2", "嗲": "dia3", "谁": "shei2", "茄": "qie2", "翟": "zhai2", "咯": "lo5", "掺": "chan1",
         "肖": "xiao1", "町": "ting3", "晟": "sheng4", "子": "zi3", "啊": "a1",
     }  # fmt: skip
     # What the dictionary of phrases gives these after sandhi; the rules need them as they are by themselves.
@@ -85,15 +88,21 @@ class Dictionaries:
         if not theirs:  # they agree
             return [Place(readings[:1], True) for readings in ours]
         if not ours:
-            return [Place(readings, False) for readings in theirs]
-        return [
-            Place(first if first == second else tuple(dict.fromkeys((*first, *second))), first == second)
-            for first, second in zip(theirs, ours, strict=True)
-        ]
+            # 儿 as a colour is what pypinyin's dictionary lists least and CC-CEDICT best.
+            firm = (Syllable("er", 5),) in theirs
+            return [Place(readings, firm) for readings in theirs]
+        return list(map(_merge, theirs, ours))
 
     def _before_sandhi(self, char: str, place: Place) -> Place:
         usual = self._BEFORE_SANDHI.get(char)
         return Place((usual,), True) if usual and usual.spelling == place.readings[0].spelling else place
+
+
+def _merge(theirs: tuple[Syllable, ...], ours: tuple[Syllable, ...]) -> Place:
+    shared = [said for said in ours if said in theirs]
+    if len(shared) == 1:
+        return Place((shared[0],), True)
+    return Place(tuple(dict.fromkeys((*theirs, *ours))), False)
 
 
 def _load_cedict() -> dict[str, tuple[tuple[Syllable, ...], ...]]:

@@ -4,21 +4,21 @@ Who decides, in this order:
 
 1. a word whose reading two dictionaries share, or that is corrected in `dictionaries`: they do;
 2. any other word in a dictionary: the model among its readings, or outside them when it is sure;
-3. everything else: the model, then the usual reading of the character.
+3. everything else: the neighbours by `grammar`, the model, then the usual reading of the character.
 
-Particles are left to the grammar in `sandhi`, and 一 and 不 to sandhi itself. What each step gains on the benchmark
+Particles are left to `sandhi`, as are 一 and 不. What each step gains on the benchmark
 CPP is in docs/benchmarks/front_end.md.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from kelong_speech.text import dictionaries, lexicon, pinyin, segment
+from kelong_speech.text import dictionaries, grammar, lexicon, pinyin, segment
 
 # The share of its belief above which a model may contradict a dictionary that stands alone.
 SURE: Final = 0.9
 # Read by rule, whatever a model says: sandhi and erhua make their own of the first three; the rest is settled.
-_RULED: Final = frozenset("一不儿谁嗯呣们子啊")
+_RULED: Final = frozenset("一不儿没谁嗯呣们子啊")
 # As the first character of a name (现代汉语词典: 姓). Rare surnames that are common words or begin foreign names, such
 # as 盖 and 柏, are left out: a segmenter that guesses names is wrong about them more often than right.
 _SURNAMES: Final = {
@@ -55,10 +55,10 @@ class PhraseReader:
         said: list[pinyin.Syllable] = []
         for word in self._joined(words):
             start, end = len(said), len(said) + len(word.text)
-            if text[start:end] in self._surnames and (text[start - 1 : start] == "姓" or text.startswith(_TITLES, end)):
+            if text[start:end] in self._surnames and text.startswith(_TITLES, end):
                 said += self._surnames[text[start:end]]
             else:
-                said += self._word(word, choices[start:end])
+                said += self._word(word, text, start, choices[start:end])
             if "儿" in word.text:
                 self._settle_er(text, said, start)
         return said
@@ -77,20 +77,22 @@ class PhraseReader:
             yield joined
             place += 1
 
-    def _word(self, word: segment.Word, choices: Sequence[pinyin.Choice | None]) -> list[pinyin.Syllable]:
+    def _word(
+        self, word: segment.Word, text: str, begin: int, choices: Sequence[pinyin.Choice | None]
+    ) -> list[pinyin.Syllable]:
         is_name = word.tag.startswith("nr")
         places = self._dictionaries.places(word.text) if len(word.text) > 1 else ()
         if places:
-            return _listed(word.text, places, [None] * len(places) if is_name else choices)
+            return self._listed(places, text, begin, [None] * len(places) if is_name else choices)
         said: list[pinyin.Syllable] = []
         while len(said) < len(word.text):
             start = len(said)
             inner = self._dictionaries.longest(word.text, start) if len(word.text) > 2 else ""
             if inner:
                 places = self._dictionaries.places(inner)
-                said += _listed(inner, places, choices[start : start + len(inner)])
+                said += self._listed(places, text, begin + start, choices[start : start + len(inner)])
             else:
-                said.append(self._alone(word.text[start], choices[start]))
+                said.append(self._alone(text, begin + start, choices[start]))
         if is_name:
             for length in (2, 1):
                 surname = self._surnames.get(word.text[:length])
@@ -98,8 +100,29 @@ class PhraseReader:
                     return [*surname, *said[length:]]
         return said
 
-    def _alone(self, char: str, choice: pinyin.Choice | None) -> pinyin.Syllable:
-        return choice.reading if choice and char not in _RULED else self._dictionaries.character(char)
+    def _listed(
+        self,
+        places: Sequence[dictionaries.Place],
+        text: str,
+        begin: int,
+        choices: Sequence[pinyin.Choice | None],
+    ) -> list[pinyin.Syllable]:
+        said = []
+        for index, (place, choice) in enumerate(zip(places, choices, strict=True), begin):
+            by_rule = None if place.firm else self._by_rule(text, index)
+            said.append(by_rule if by_rule in place.readings else _weigh(text[index], place, choice))
+        return said
+
+    def _alone(self, text: str, place: int, choice: pinyin.Choice | None) -> pinyin.Syllable:
+        by_rule = self._by_rule(text, place)
+        if by_rule:
+            return by_rule
+        return choice.reading if choice and text[place] not in _RULED else self._dictionaries.character(text[place])
+
+    def _by_rule(self, text: str, place: int) -> pinyin.Syllable | None:
+        if text[place - 1 : place] == "姓" and text[place] in self._surnames:
+            return self._surnames[text[place]][0]
+        return grammar.reading(text, place)
 
     def _settle_er(self, text: str, said: list[pinyin.Syllable], start: int) -> None:
         """儿 only colours the syllable before it, which is written er5 here, unless a word says otherwise: 女儿."""
@@ -108,22 +131,21 @@ class PhraseReader:
         for place in range(start, len(said)):
             if text[place] == "儿":
                 begins_word = place == start and len(said) > start + 1
-                said[place] = _FULL_ER if not place or begins_word else self._er(text, place)
+                ending = [_FULL_ER] if not place or begins_word else self._up_to_er(text, place)
+                said[place + 1 - len(ending) : place + 1] = ending
 
-    def _er(self, text: str, place: int) -> pinyin.Syllable:
+    def _up_to_er(self, text: str, place: int) -> list[pinyin.Syllable]:
+        """The longest listed word that ends in this 儿, or 儿 alone."""
         for begin in range(max(place - _LONGEST_BEFORE_ER, 0), place):
             word = text[begin : place + 1]
             if word in self._full_er:
-                return _FULL_ER
+                return [_FULL_ER]
             if self._dictionaries.is_sure_of(word):
-                return _listed(word, self._dictionaries.places(word), [None] * len(word))[-1]
-        return _COLOUR
-
-
-def _listed(
-    word: str, places: Sequence[dictionaries.Place], choices: Sequence[pinyin.Choice | None]
-) -> list[pinyin.Syllable]:
-    return list(map(_weigh, word, places, choices))
+                return [
+                    _weigh(char, listed, None)
+                    for char, listed in zip(word, self._dictionaries.places(word), strict=True)
+                ]
+        return [_COLOUR]
 
 
 def _weigh(char: str, place: dictionaries.Place, choice: pinyin.Choice | None) -> pinyin.Syllable:

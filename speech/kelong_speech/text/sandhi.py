@@ -176,14 +176,14 @@ def _particles(phrase: _Phrase) -> None:
         elif len(span.text) == 2 and span.text[0] == "得" and span.tag == "v" and before.tag in ("r", "t", "n", "d"):
             if not phrase.tools.reader.knows(span.text):
                 _say(phrase, span.start, "dei", 3)
-        elif span.start and span.text in _PARTICLES:
+        elif span.start and span.text in _PARTICLES and (not after.text or span.text == "啊"):
             phrase.set_tone(span.start, 5)
         elif span.text == "地" and span.tag == "uv" and before.text:
             _say(phrase, span.start, "de", 5)
         elif span.text == "得" and before.text and after.text[:1] not in ("", "了", "到"):
-            if before.tag == "r" and after.tag in ("v", "d", "p"):
+            if before.tag == "r" and after.tag in ("v", "d", "p", "l"):
                 _say(phrase, span.start, "dei", 3)
-            elif span.tag.startswith("u"):
+            elif span.tag.startswith("u") and before.tag not in ("c", "d", "t"):
                 _say(phrase, span.start, "de", 5)
         before = span
 
@@ -221,9 +221,17 @@ def _yi(phrase: _Phrase) -> None:
 def _yi_tone(phrase: _Phrase, span: _Span, place: int) -> int:
     before, after = phrase.char(place - 1), phrase.char(place + 1)
     counts = before in _NUMERALS if before else False
-    if not after or before == "第" or (counts and not (after in _UNITS and before not in _DIGITS)):
+    if not after or before == "第":
         return 1
-    if after in _DIGITS or after in _ORDINAL or (after == "日" and before == "月") or span.text.startswith("一等奖"):
+    idiom = len(span.text) == 4 and phrase.tools.reader.knows(span.text)  # 一五一十
+    if counts and not idiom and not (after in _UNITS and before not in _DIGITS):
+        return 1
+    if (
+        (after in _DIGITS and not idiom)
+        or after in _ORDINAL
+        or (after == "日" and before == "月")
+        or span.text.startswith("一等奖")
+    ):
         return 1
     if before == after:
         return 5
@@ -235,14 +243,15 @@ def _yi_tone(phrase: _Phrase, span: _Span, place: int) -> int:
 
 def _neutral(phrase: _Phrase) -> None:
     """Particles, suffixes, doubled verbs and kin, and the listed words end in the neutral tone."""
-    of_a_thing = False  # a noun or a pronoun stands before: 屋子里
-    for span in phrase.spans:
+    of_a_thing = False  # a noun or a pronoun stands before: 屋子里, 墙上挂着 but not 女儿上小学
+    for index, span in enumerate(phrase.spans):
+        after = phrase.spans[index + 1].tag if index + 1 < len(phrase.spans) else ""
         measure = span.text.find("个")
         counted = phrase.char(span.start + measure - 1)
         if measure >= 0 and span.text != "个个" and counted and (counted in _COUNTING or counted.isnumeric()):
             phrase.set_tone(span.start + measure, 5)
         if len(span.text) == 1:
-            if span.text in "里上" and span.tag == "f" and of_a_thing:
+            if span.text in "里上" and span.tag == "f" and of_a_thing and not (span.text == "上" and after[:1] == "n"):
                 phrase.set_tone(span.start, 5)
         elif span.word and span.word[-1] == "儿" != span.text[-1]:
             pass  # the colour keeps the tone: 老头儿 against 老头
@@ -274,8 +283,6 @@ def _ends_neutral(phrase: _Phrase, span: _Span) -> bool:
     if last == "们":
         return True
     if last == "子":
-        if not known:
-            phrase.set_tone(span.end - 1, 3)
         return not known and span.tag[0] in "nr" and text[-2:] not in lists["full_zi"] | lists["never_neutral_words"]
     if last in "上下里":
         return span.tag in ("s", "l", "f") and text not in lists["full_shang_xia_li"]
