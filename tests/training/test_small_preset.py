@@ -1,0 +1,58 @@
+"""What the trainer does for the preset `small` alone: its pace, and losses of what the text says by itself."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from kelong_contract.orders import LossWeights
+from kelong_speech import audio, config
+from kelong_speech.synthesiser import Lessons
+from kelong_trainer import losses, state
+from kelong_trainer.ranks import Part
+
+SMALL = config.preset("small", speakers=(config.Speaker(name="Mei", id=0),))
+TINY = config.preset("tiny", speakers=(config.Speaker(name="Mei", id=0),))
+
+
+def _part(items: int, frames: int) -> Part:
+    return Part(positions=tuple(range(items)), items=items, frames=frames, phones=1)
+
+
+def test_its_rate_grows_stays_and_falls() -> None:
+    rates = [state.rate_of_step("small", 1e-3, 0, step) for step in (1, 150, 300, 2000, 8000)]
+    assert rates == pytest.approx([1e-3 / 300, 5e-4, 1e-3, 1e-3, 5e-4])
+
+
+def test_other_presets_keep_the_rate_of_their_epoch() -> None:
+    assert state.rate_of_step("tiny", 2e-4, 3, 1) == state.learning_rate(2e-4, 3) < 2e-4
+
+
+def _sounds(seed: int) -> torch.Tensor:
+    return 0.1 * torch.randn(2, 1, 40 * 320, generator=torch.Generator().manual_seed(seed))
+
+
+def test_sound_is_compared_at_three_resolutions_and_equal_sounds_are_no_distance_apart() -> None:
+    real = _sounds(1)
+    own = audio.linear_spectrogram(real.squeeze(1), SMALL.audio)
+    assert len(losses.resolutions(SMALL)) == 2 and losses.resolutions(TINY) == ()
+    assert losses.sound(real, real, own, SMALL, _part(2, 80)).item() == pytest.approx(0, abs=1e-6)
+    assert losses.sound(_sounds(2), real, own, SMALL, _part(2, 80)).item() > 0.1
+
+
+def test_what_the_text_tells_of_padding_is_no_loss() -> None:
+    told = torch.randn(2, 80, 30, generator=torch.Generator().manual_seed(3))
+    mask = torch.ones(2, 1, 30)
+    mask[1, :, 20:] = 0
+    wanted = torch.zeros_like(told)
+    empty = torch.zeros(2, 1, 0)
+    loss = losses.acoustic(Lessons(waveform=empty, phones=told, frames=told, wanted=wanted), mask, _part(2, 50))
+    longer = [torch.nn.functional.pad(each, (0, 7), value=5.0) for each in (told, told, wanted)]
+    padded = Lessons(waveform=empty, phones=longer[0], frames=longer[1], wanted=longer[2])
+    again = losses.acoustic(padded, torch.nn.functional.pad(mask, (0, 7)), _part(2, 50))
+    assert again.item() == pytest.approx(loss.item())
+
+
+def test_lessons_count_as_shares_of_the_mel_loss() -> None:
+    one = torch.tensor(1.0)
+    total = losses.total({"mel": one, "prior_mel": one, "acoustic": one}, LossWeights(mel=9.0))
+    assert total.item() == pytest.approx(9 + 4.5 + 1)
