@@ -1,0 +1,157 @@
+"""A step that does not fit into memory is repeated in smaller parts; that a single clip does not fit is an error."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import torch
+from kelong_contract import codec, layout, manifests, names
+from kelong_trainer import memory, step
+from kelong_trainer.context import BadOrder
+
+RATE = 1e-3
+CLIPS = (("a", 7, 24), ("bb", 11, 36), ("ccc", 9, 30))
+
+
+class Small:
+    """A memory that holds so many padded frames, as seen by the posterior encoder, and says how much it was asked."""
+
+    def __init__(self, generator: Any, frames: int) -> None:
+        self.asked: list[int] = []
+        self.frames = frames
+        generator.enc_q.register_forward_pre_hook(self._look)
+
+    def _look(self, _: Any, given: tuple[Any, ...]) -> None:
+        items, _, frames = given[0].shape
+        self.asked.append(items * frames)
+        if items * frames > self.frames:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+
+def tensors(at: Any) -> dict[str, torch.Tensor]:
+    return {
+        f"{name}.{key}": tensor.clone()
+        for name, network in at.networks.items()
+        for key, tensor in network.state_dict().items()
+    }
+
+
+def test_a_step_that_does_not_fit_leaves_the_state_as_it_was(workshop) -> None:
+    at = workshop.state()
+    batch = workshop.batch(*CLIPS)
+    step.run(at, batch, RATE, workshop.settings())
+    before, moments = tensors(at), copy.deepcopy(at.optimisers["generator"].state_dict())
+    tight = Small(at.generator, 32)
+    with pytest.raises(memory.Exhausted, match="CUDA out of memory") as raised:
+        step.run(at, batch, RATE, workshop.settings(), frames_at_once=40)
+    assert tight.asked == [24, 30, 36]  # the last part did not fit, and two had been learned from
+    assert raised.value.repeatable and at.step == 1
+    assert all(tensor.equal(before[name]) for name, tensor in tensors(at).items())
+    assert all(parameter.grad is None for parameter in at.generator.parameters())
+    for index, kept in at.optimisers["generator"].state_dict()["state"].items():
+        assert kept["exp_avg"].equal(moments["state"][index]["exp_avg"])
+
+
+def test_the_step_that_was_repeated_in_parts_teaches_what_it_would_have_whole(plain_workshop) -> None:
+    batch = plain_workshop.batch(*CLIPS)
+    expected = step.run(plain_workshop.state(), batch, RATE, plain_workshop.settings())
+    at = plain_workshop.state()
+    Small(at.generator, 60)
+    with pytest.raises(memory.Exhausted):
+        step.run(at, batch, RATE, plain_workshop.settings())
+    again = step.run(at, batch, RATE, plain_workshop.settings(), frames_at_once=54)
+    assert again.losses == pytest.approx(expected.losses, rel=1e-4)
+
+
+def test_what_fails_once_weights_have_moved_cannot_be_repeated(workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = workshop.state()
+
+    def full(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(at.optimisers["generator"], "step", full)
+    with pytest.raises(memory.Exhausted) as raised:
+        step.run(at, workshop.batch(), RATE, workshop.settings())
+    assert not raised.value.repeatable
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory(workshop) -> None:
+    for message in ("CUBLAS_STATUS_ALLOC_FAILED when calling", "DefaultCPUAllocator: can't allocate memory: you tried"):
+        assert memory.is_exhaustion(RuntimeError(message))
+    assert not memory.is_exhaustion(RuntimeError("expected scalar type Float but found Half"))
+    assert not memory.is_exhaustion(ValueError("out of memory"))
+
+
+def budget(bench: Any, told: list[int], *, device: str = "cpu", batch_frames: int = 400) -> memory.Budget:
+    return memory.Budget(bench.store, bench.place, device, batch_frames, told.append)
+
+
+def test_the_budget_is_halved_told_and_remembered_for_this_device_and_these_batches(bench, workshop) -> None:
+    told: list[int] = []
+    ours = budget(bench, told)
+    assert ours.frames_at_once is None
+    ours.halve(workshop.batch(*CLIPS))
+    assert ours.frames_at_once == 54 and told == [54]
+    assert budget(bench, told).frames_at_once == 54 and told == [54, 54]
+    assert budget(bench, told, device="another").frames_at_once is None
+    assert budget(bench, told, batch_frames=800).frames_at_once is None
+
+
+def test_a_single_clip_that_does_not_fit_is_an_error_that_says_what_to_do(bench, workshop) -> None:
+    ours = budget(bench, [])
+    ours.halve(workshop.batch(*CLIPS))
+    with pytest.raises(BadOrder, match=r"does not hold a training step with a single clip of 36 frames.*slicing"):
+        ours.halve(workshop.batch(*CLIPS))
+
+
+PROGRAM = """
+import json, resource, sys
+import torch
+torch.set_num_threads(1)
+torch.zeros(8, 8) @ torch.zeros(8, 8)  # libraries are mapped before the limit
+from kelong_trainer import __main__ as door, loop, memory, step
+real, asked = step.run, []
+def limited(state, batch, *rest):
+    asked.append((len(batch.clips), rest[-1]))
+    if len(asked) == 2:  # the second step finds little more than what the process holds by then
+        used = int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmSize"))) * 1024
+        resource.setrlimit(resource.RLIMIT_AS, (used + (8 << 20), resource.RLIM_INFINITY))
+        try:
+            return real(state, batch, *rest)
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    return real(state, batch, *rest)
+step.run = limited
+code = door.main(["--order", sys.argv[1]])
+print(json.dumps(asked))
+sys.exit(code)
+"""
+
+
+def test_a_trainer_whose_memory_ends_goes_on_with_half_the_frames(bench) -> None:
+    """A real limit of the process, and the allocator's real error, in the middle of a real training."""
+    file = bench.folder / "order.json"
+    file.write_bytes(codec.dumps(bench.order(max_steps=3, interval_steps=3)))
+    environment = os.environ | {
+        names.ENV_STORE_URL: bench.store.root.as_uri(),
+        names.ENV_WORK_DIR: str(bench.folder / "work"),
+        names.ENV_THREADS: "1",
+        names.ENV_METRICS_PORT: "0",
+        "MALLOC_ARENA_MAX": "1",
+    }
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(file)], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert ended.returncode == names.EXIT_DONE, ended.stderr
+    assert "a step did not fit into memory" in ended.stderr
+    asked = json.loads(ended.stdout.splitlines()[-1])
+    assert len(asked) > 3 and asked[1][1] is None and asked[2][1] is not None
+    assert bench.steps() == [3] and [line.step for line in bench.losses(1)] == [1, 2, 3]
+    kept = codec.loads(manifests.MemoryBudget, bench.store.get(layout.memory(bench.place)), "memory")
+    assert bench.progress().frames_at_once == kept.frames_at_once == asked[-1][1]
