@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 # Padded frames of a batch where the order names none: what fits 24 GB of GPU memory, and two CPU cores' patience. With
 # several ranks it is what all of them together take.
-BATCH_FRAMES = {"zh-clap": 8000, "small": 3000, "tiny": 3000}
+BATCH_FRAMES = {"zh-clap": 8000, "small": 1600, "tiny": 3000}
 # Threads beyond which a step is not faster. A `tiny` step is thousands of operations too small to share: two threads
 # meet 9000 times a step, and take twice as long as one if they sleep in between, or far longer if they spin while
 # anything else (an audition, say) wants the second core.
