@@ -144,3 +144,13 @@ def test_places_tell_where_in_its_phoneme_a_frame_lies():
     told = frames.places(torch.tensor([[2, 4]]), 7)[0]
     assert told[0].tolist() == pytest.approx([0.25, 0.75, 0.125, 0.375, 0.625, 0.875, 0])
     assert told[3].tolist() == pytest.approx([0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 0])
+
+
+def test_a_pass_in_mixed_precision_is_finite_and_trains(generator, text):
+    with torch.autocast("cpu", torch.bfloat16):
+        result = generator.train()(text, recordings(COUNTS), draws.Draws(0, 1, CLIPS))
+        loss = loss_of(result).float()
+    generator.zero_grad()
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(torch.isfinite(parameter.grad).all() for parameter in generator.parameters())
