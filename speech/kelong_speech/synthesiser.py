@@ -7,7 +7,7 @@ B batch, T phonemes, F frames, S samples = F x hop, C latent channels, H hidden,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -139,9 +139,11 @@ class Synthesiser(nn.Module):
         draw = draws.normal("posterior", [(channels, count) for count in frame_counts], recordings.spectrogram)
         posterior = self.enc_q(recordings.spectrogram, recordings.frame_counts, speaker, draw)
         latent_prior = self.flow(posterior.latent, posterior.mask, speaker)
-        found = recordings.durations_frames  # [B, T]
-        if found is None:
-            found = self._align(latent_prior, prior, text, recordings, draws, alignment_noise)
+        find_durations = self._align(latent_prior, prior, text, recordings, draws, alignment_noise)
+        segments = slices(posterior.latent, starts, self.config.model.segment_frames)
+        # What needs no alignment is computed while it is searched.
+        waveform = None if self.frame_prior is not None else self.dec(segments, speaker)
+        found = find_durations()  # [B, T]
         expected = self._expected(prior, found, posterior.mask, speaker)
 
         spoken = found.unsqueeze(1).to(prior.mean.dtype)  # [B, 1, T]
@@ -151,11 +153,8 @@ class Synthesiser(nn.Module):
         log_durations = self.dp(prior.hidden, prior.mask, speaker)
         error = ((log_durations - torch.log(spoken + 1e-6) * prior.mask) ** 2).sum(dim=(1, 2))
 
-        segments = slices(posterior.latent, starts, self.config.model.segment_frames)
         lessons = None
-        if expected.acoustic is None:
-            waveform = self.dec(segments, speaker)
-        else:
+        if waveform is None:
             waveform, lessons = self._taught(segments, starts, expected, prior, found, recordings, draws, speaker)
         return Training(
             waveform=waveform,
@@ -262,7 +261,11 @@ class Synthesiser(nn.Module):
         recordings: Recordings,
         draws: Draws,
         noise_scale: float,
-    ) -> Tensor:
+    ) -> Callable[[], Tensor]:
+        """Begin to search for the durations, unless the recordings come with them; the way to wait for them."""
+        known = recordings.durations_frames
+        if known is not None:
+            return lambda: known
         if self.frame_prior is None:
             scores = alignment.log_likelihoods(latent_prior.float(), prior.mean.float(), prior.log_deviation.float())
         else:
@@ -273,7 +276,7 @@ class Synthesiser(nn.Module):
             shapes = list(zip(recordings.frame_counts.tolist(), text.phone_counts.tolist(), strict=True))
             noise = draws.normal("alignment", shapes, scores)
             scores = alignment.with_noise(scores, text.phone_counts, recordings.frame_counts, noise_scale, noise)
-        return alignment.search(scores, text.phone_counts, recordings.frame_counts)
+        return alignment.Search(scores, text.phone_counts.tolist(), recordings.frame_counts.tolist()).durations
 
     def _segment_starts(self, frame_counts: Sequence[int], draws: Draws) -> Tensor:
         segment = self.config.model.segment_frames

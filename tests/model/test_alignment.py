@@ -35,6 +35,42 @@ def test_no_path_is_better(phones, spare, seed):
     assert total_of(scores, found) == pytest.approx(best_total_by_trying(scores), abs=1e-3)
 
 
+def plainly_searched(scores):
+    """The search as its definition reads: a table of best sums, and a way back on which ties stay."""
+    frames, phones = scores.shape
+    best = np.full((frames, phones), -np.inf, np.float32)
+    for frame, phone in itertools.product(range(frames), range(phones)):
+        if phone <= frame and phones - phone <= frames - frame:
+            before = [best[frame - 1, phone]] if frame else []
+            before += [best[frame - 1, phone - 1]] if frame and phone else []
+            best[frame, phone] = scores[frame, phone] + (max(before) if frame else 0)
+    durations, phone = [0] * phones, phones - 1
+    for frame in reversed(range(frames)):
+        durations[phone] += 1
+        if phone and (phone == frame or best[frame - 1, phone] < best[frame - 1, phone - 1]):
+            phone -= 1
+    return durations
+
+
+@hypothesis.settings(deadline=None, max_examples=60)
+@hypothesis.given(st.integers(1, 7), st.integers(0, 8), st.sampled_from([1, 2, 1000]), st.integers(0, 2**32 - 1))
+def test_among_equal_paths_it_is_the_one_that_stays(phones, spare, values, seed):
+    scores = np.random.default_rng(seed).integers(0, values, (phones + spare, phones)).astype(np.float32)
+    found = alignment.search(torch.from_numpy(scores)[None], torch.tensor([phones]), torch.tensor([phones + spare]))
+    assert found[0].tolist() == plainly_searched(scores)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_is_found_does_not_depend_on_the_number_of_threads(threads, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    scores = torch.randn(5, 60, 20, generator=torch.Generator().manual_seed(4))
+    counts, frames = torch.tensor([20, 3, 11, 20, 1]), torch.tensor([60, 60, 12, 20, 59])
+    found = alignment.search(scores, counts, frames)
+    for item in range(5):
+        own = scores[item, : frames[item], : counts[item]].numpy()
+        assert found[item, : counts[item]].tolist() == plainly_searched(own)
+
+
 def test_an_item_is_aligned_as_it_is_alone():
     scores = torch.randn(3, 40, 12, generator=torch.Generator().manual_seed(2))
     phones, frames = torch.tensor([12, 5, 8]), torch.tensor([30, 40, 8])

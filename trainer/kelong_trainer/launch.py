@@ -104,7 +104,7 @@ def leave_with_the_launcher() -> None:
     """In a rank: stop as on SIGTERM once the process that started it is gone, however that went."""
 
     def watch() -> None:
-        while sys.stdin.buffer.read(1):
+        while os.read(sys.stdin.fileno(), 1):  # not through sys.stdin, which a thread may not hold at the end
             pass
         os.kill(os.getpid(), signal.SIGTERM)
 
