@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -260,8 +260,3 @@ def _numbers(weights: Weights) -> manifests.LegacyNumbers:
     return manifests.LegacyNumbers(
         iteration=weights.epoch + 1, learning_rate=weights.learning_rate, settings=settings, frozen=()
     )
-
-
-def renamed(weights: Weights, speakers: Iterable[voice_config.Speaker]) -> Weights:
-    """The same weights with other names for their speakers. Raises config.ConfigError."""
-    return dataclasses.replace(weights, config=dataclasses.replace(weights.config, speakers=tuple(speakers)))

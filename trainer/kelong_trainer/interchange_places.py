@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from kelong_contract import codec, layout, manifests, orders, patience
 from kelong_contract import store as stores
-from kelong_speech import config as voice_config
 from kelong_speech import synthesiser
 
 from kelong_trainer import (
@@ -124,17 +123,18 @@ def to_voice(
     done("manifest.json")
 
 
-def fetch_step(
-    store: stores.Store, manifest: manifests.CheckpointManifest, folder: pathlib.Path, names: Sequence[str] = ()
-) -> None:
-    """Download what the store still has of a step, all of `names` in any case, and compare digests. Raises Unusable."""
+def fetch_step(store: stores.Store, manifest: manifests.CheckpointManifest, folder: pathlib.Path) -> None:
+    """Download what the store still has of a step, and compare digests. Raises Unusable.
+
+    What only a resume needs may have been deleted by retention; what speaking needs must be there.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for stored in manifest.files:
         path = folder / stored.name
         try:
             store.get_file(stored.key, path)
         except stores.NoSuchObject:
-            if stored.name in (*names, layout.GENERATOR_FILE, layout.CONFIG_FILE, state.STATE):
+            if stored.name in (layout.GENERATOR_FILE, layout.CONFIG_FILE, state.STATE):
                 raise Unusable(f"step {manifest.step} has lost {stored.name} ({stored.key})") from None
             continue
         found = stores.digest_file(path)
@@ -142,13 +142,13 @@ def fetch_step(
             raise Unusable(f"{stored.key} has the digest {found}, its manifest says {stored.sha256}; restore it")
 
 
-def completed(weights: interchange.Weights, config: voice_config.VoiceConfig | None = None) -> interchange.Weights:
+def completed(weights: interchange.Weights) -> interchange.Weights:
     """The weights with an untrained posterior encoder where they have none."""
     if not weights.speaks_only:
         return weights
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(FRESH_SEED)
-        drawn = synthesiser.Synthesiser(config or weights.config).state_dict()
+        drawn = synthesiser.Synthesiser(weights.config).state_dict()
     generator = weights.networks["G"]
     tensors = {name: generator.tensors.get(name, tensor) for name, tensor in drawn.items()}
     return dataclasses.replace(

@@ -27,7 +27,6 @@ class Recognised:
 
     variant: Variant
     speakers: int
-    symbols: int
     speaks_only: bool  # without the posterior encoder, as `_release` files are
     halved: bool  # in half precision
 
@@ -50,8 +49,7 @@ def recognise(name: str, tensors: dict[str, Tensor], config: LegacyConfig) -> Re
         )
     return Recognised(
         variant=_variant(name, tensors, config),
-        speakers=_rows(tensors, "emb_g.weight"),
-        symbols=_rows(tensors, "enc_p.emb.weight"),
+        speakers=int(tensors["emb_g.weight"].shape[0]),
         speaks_only=not any(key.startswith(_POSTERIOR) for key in tensors),
         halved=any(tensor.dtype in (torch.float16, torch.bfloat16) for tensor in tensors.values()),
     )
@@ -92,7 +90,3 @@ def _other_generation(tensors: dict[str, Tensor]) -> str | None:
     if width is None or "enc_p.emb.weight" not in tensors or "dec.conv_pre.weight" not in tensors:
         return "no generator of Bert-VITS2"
     return None
-
-
-def _rows(tensors: dict[str, Tensor], name: str) -> int:
-    return int(tensors[name].shape[0])

@@ -19,8 +19,8 @@ import safetensors.torch
 import torch
 from kelong_contract import codec, layout, manifests
 from kelong_contract.orders import Training
+from kelong_speech import checkpoint, synthesiser
 from kelong_speech import config as voice_config
-from kelong_speech import synthesiser
 from torch import Tensor, nn
 
 from kelong_trainer import discriminators, ema, freezing
@@ -304,11 +304,9 @@ def _shape(tensor: Tensor | None) -> torch.Size | None:
 
 
 def _compare(file: str, own: dict[str, Tensor], given: dict[str, Tensor]) -> None:
-    wrong = sorted(own.keys() ^ given.keys()) + [
-        name for name in own.keys() & given.keys() if own[name].shape != given[name].shape
-    ]
-    if wrong:
-        raise StateMismatch(f"{file} does not fit the model, by name or shape: {_some(wrong)}")
+    faults = checkpoint.differences(own, given)
+    if faults:
+        raise StateMismatch(f"{file} does not fit the model: " + "; ".join(faults))
 
 
 def _some(names: list[str]) -> str:
