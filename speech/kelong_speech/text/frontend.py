@@ -70,9 +70,16 @@ class FrontEnd:
             raise UnspeakableText("There is nothing to say: the text holds no word.", 0)
         return _compose(text, units, _said(units, self._polyphones or _bundled_polyphones()))
 
+    @property
+    def polyphone_identity(self) -> str:
+        """Which polyphone model reads, for a voice's config; `none` where the profile uses none. Loads the model."""
+        if self.profile is Profile.AS_ORIGINAL:
+            return "none"
+        return (self._polyphones or _bundled_polyphones()).identity
+
     def warm_up(self) -> None:
         """Loads what the first text would load, so that no request has to wait for it."""
-        self.analyse("一" if self.profile is Profile.AS_ORIGINAL else "一OK")
+        self.analyse("一" if self.profile is Profile.AS_ORIGINAL else "一5mi，OK")
 
 
 def analyse(text: str, profile: Profile = Profile.FIXED, lexicon: Lexicon = corrections.NOTHING) -> Utterance:

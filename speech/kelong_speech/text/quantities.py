@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from kelong_speech.text import numbers
+from kelong_speech.text import numbers, wetext_reader
 from kelong_speech.text.rules import NUMBER, TO, TO_OR_WORD, Rule, after, before, rule, table, to
 
 # The unit's sign, what it is called, as GB 3100 and GB 3101 name units. Longer signs first where one begins another.
@@ -346,6 +346,11 @@ def _and_more(match: re.Match[str]) -> str:
     )
 
 
+@rule(rf"({NUMBER}) ?([A-Za-zμ]{{2,6}}(?:/[A-Za-z]{{1,3}})?)(?![A-Za-z\d])")
+def _unlisted_unit(match: re.Match[str]) -> str | None:
+    return wetext_reader.read(match[1] + match[2])
+
+
 @rule(rf"({_MINUS})?({NUMBER})")
 def _number(match: re.Match[str]) -> str:
     """Any other number: a quantity."""
@@ -383,5 +388,6 @@ RULES: Final[tuple[Rule, ...]] = (
     _range,
     _thousands,
     _and_more,
+    _unlisted_unit,
     _number,
 )
