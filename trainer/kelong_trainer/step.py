@@ -9,6 +9,7 @@ B batch, S samples, M segment frames, T phonemes.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 from collections.abc import Iterator, Sequence
@@ -172,7 +173,7 @@ class _Attempt:
         state = self._state
         for network in state.networks.values():
             network.zero_grad(set_to_none=True)
-        parts = memory.divide(batch, frames_at_once)
+        parts = _equally_many(memory.divide(batch, frames_at_once), self._ranks)
         if self._settings.profile == "fixed":
             self._learn_together(parts, rate)
         else:
@@ -337,6 +338,13 @@ class _Attempt:
         if broken:
             raise Diverged(", ".join(broken))
         return StepResult(losses=told, gradient_norms=norms)
+
+
+def _equally_many(parts: tuple[Batch, ...], ranks: Ranks) -> tuple[Batch, ...]:
+    """As many parts on every rank, as the codebooks of all follow each: who has fewer repeats one without counting it."""
+    last = parts[-1]
+    lent = dataclasses.replace(last, part=dataclasses.replace(last.part, positions=()))
+    return parts + (lent,) * (ranks.most(len(parts)) - len(parts))
 
 
 def _backward(loss: Tensor, network: torch.nn.Module, *, retain_graph: bool = False) -> None:
