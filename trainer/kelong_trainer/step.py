@@ -341,7 +341,7 @@ class _Attempt:
 
 
 def _equally_many(parts: tuple[Batch, ...], ranks: Ranks) -> tuple[Batch, ...]:
-    """As many parts on every rank, as the codebooks of all follow each: who has fewer repeats one without counting it."""
+    """As many parts on every rank, as the codebooks of all follow each: who has fewer repeats one uncounted."""
     last = parts[-1]
     lent = dataclasses.replace(last, part=dataclasses.replace(last.part, positions=()))
     return parts + (lent,) * (ranks.most(len(parts)) - len(parts))
