@@ -37,7 +37,9 @@ from kelong_trainer.ranks import ALONE, Part, Ranks
 
 log = logging.getLogger(__name__)
 
-MOST_ITEMS = 32  # a batch of very short clips is bounded too: the decoder's cost counts clips, not frames
+# A batch of very short clips is bounded too: the decoder's cost counts clips, not frames. A large batch, as many ranks
+# take it, may have one for each 250 frames, which is about 3 s.
+MOST_ITEMS, FRAMES_PER_ITEM = 32, 250
 LENGTH_JITTER = 0.1  # neighbours by length change from epoch to epoch
 CACHE_BYTES = (
     1 << 30
@@ -106,6 +108,7 @@ def plan(frame_counts: Sequence[int], batch_frames: int, seed: int, epoch: int) 
     No batch pads to more than `batch_frames` frames, but a clip that is longer than that is a batch of its own.
     """
     draw = np.random.default_rng((seed, epoch))
+    most_items = max(MOST_ITEMS, batch_frames // FRAMES_PER_ITEM)
     lengths = np.asarray(frame_counts)
     order = np.argsort(lengths * draw.uniform(1 - LENGTH_JITTER, 1 + LENGTH_JITTER, len(lengths)), kind="stable")
     batches: list[tuple[int, ...]] = []
@@ -113,7 +116,7 @@ def plan(frame_counts: Sequence[int], batch_frames: int, seed: int, epoch: int) 
     longest = 0
     for index in order.tolist():
         longest_with = max(longest, frame_counts[index])
-        if current and (longest_with * (len(current) + 1) > batch_frames or len(current) == MOST_ITEMS):
+        if current and (longest_with * (len(current) + 1) > batch_frames or len(current) == most_items):
             batches.append(tuple(current))
             current, longest_with = [], frame_counts[index]
         current.append(index)
@@ -351,6 +354,7 @@ class Loader:
     ) -> None:
         self._dataset, self._batch_frames, self._seed, self._hop_samples = dataset, batch_frames, seed, hop_samples
         self._ranks = ranks
+        self._frame_counts, self._phone_counts = dataset.frame_counts, dataset.phone_counts
         self._ready: queue.Queue[Loaded | BaseException] = queue.Queue(maxsize=BATCHES_AHEAD)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(start,), name="loader", daemon=True)
@@ -388,7 +392,7 @@ class Loader:
     def _batches(self, start: Position) -> Iterator[Loaded]:
         epoch, first = start.epoch, start.batch
         while True:
-            batches = plan(self._dataset.frame_counts, self._batch_frames, self._seed, epoch)
+            batches = plan(self._frame_counts, self._batch_frames, self._seed, epoch)
             for index in range(first, len(batches)):
                 last = index + 1 == len(batches)
                 after = Position(epoch=epoch + 1) if last else Position(epoch=epoch, batch=index + 1)
@@ -396,13 +400,13 @@ class Loader:
             epoch, first = epoch + 1, 0
 
     def _batch(self, clips: Sequence[int]) -> Batch:
-        frame_counts, phone_counts = self._dataset.frame_counts, self._dataset.phone_counts
+        frame_counts = self._frame_counts
         positions = divide([frame_counts[clip] for clip in clips], self._ranks.size)[self._ranks.rank]
         part = Part(
             positions=positions,
             items=len(clips),
             frames=sum(frame_counts[clip] for clip in clips),
-            phones=sum(phone_counts[clip] for clip in clips),
+            phones=sum(self._phone_counts[clip] for clip in clips),
         )
         own = [clips[place] for place in positions] or [min(clips, key=lambda clip: frame_counts[clip])]
         return collate([self._dataset.fetch(clip) for clip in own], self._hop_samples, part)

@@ -121,7 +121,11 @@ def _enter(seat: Seat) -> Guest | None:
 
 def _open(seat: Seat) -> TCPStore:
     """The store of this meeting. Ranks of one pod meet where nobody else can come."""
-    listener = socket.create_server((LOOPBACK if seat.host == LOOPBACK else "", seat.port))
+    if seat.host == LOOPBACK:
+        listener = socket.create_server((LOOPBACK, seat.port))
+    else:
+        family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+        listener = socket.create_server(("", seat.port), family=family, dualstack_ipv6=family == socket.AF_INET6)
     return TCPStore(
         LOOPBACK,
         seat.port,
