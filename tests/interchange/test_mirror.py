@@ -94,6 +94,11 @@ def test_a_program_in_the_weights_does_not_run(here, run, small_bert, capsys):
     assert not list(here.list("models/"))
 
 
+def test_what_comes_with_the_packages_cannot_be_mirrored(here, run, capsys):
+    assert run("mirror", "bundled", "--to", "store:a") == names.EXIT_BAD_DATA
+    assert "the source 'bundled' has no files that could be kept" in capsys.readouterr().err
+
+
 def test_a_source_that_is_not_there_is_named(here, run, tmp_path, capsys):
     assert run("mirror", f"path:{tmp_path / 'nowhere'}", "--to", "store:a") == names.EXIT_BAD_DATA
     assert "there is no folder" in capsys.readouterr().err

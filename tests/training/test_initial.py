@@ -180,6 +180,8 @@ def test_a_source_that_is_not_there_is_named(bench, begin, tmp_path) -> None:
     with pytest.raises(BadOrder, match="nothing lies under models/nowhere/") as refused:
         begin(pretrained("store:nowhere"))
     assert refused.value.reason == "ModelSourceUnavailable"
+    with pytest.raises(BadOrder, match="'bundled' is no model"):
+        begin(pretrained("bundled"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadData, match=r"has no G_<step>\.pth"):
         begin(pretrained(f"path:{tmp_path / 'empty'}"))

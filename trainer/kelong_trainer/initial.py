@@ -202,14 +202,15 @@ def _imported_step(context: RunContext) -> Beginning | None:
 def _pretrained(context: RunContext, wanted: orders.Pretrained) -> Beginning:
     where = f"init.pretrained.source '{wanted.source}'"
     resumes = wanted.mode == "Resume"
+    if wanted.source in ("none", "bundled"):
+        raise BadOrder(conditions.BAD_ORDER, f"{where} is no model: choose init.type Scratch to begin with none")
     try:
         folder = sources.resolve(
             wanted.source, context.order.voice.namespace, context.store, context.work_dir / "models"
         )
     except sources.ModelSourceUnavailable as error:
         raise BadOrder(conditions.MODEL_SOURCE_UNAVAILABLE, f"{where}: {error}") from None
-    if folder is None:
-        raise BadOrder(conditions.BAD_ORDER, f"{where} is no model: choose init.type Scratch to begin with none")
+    assert folder is not None  # only `none` has no folder
     try:
         imported = interchange_places.open_folder(folder, raw=resumes)
     except Unusable as error:

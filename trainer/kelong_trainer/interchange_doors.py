@@ -218,6 +218,7 @@ def _describe_mirror(parser: argparse.ArgumentParser) -> None:
         metavar="store:PREFIX",
         help="where to keep it, for a single source (default: store:ORG/NAME/REV of a hub source)",
     )
+    parser.add_argument("--onnx", action="store_true", help="also a hub's ONNX files, as a polyphone model has them")
 
 
 def _mirror(given: argparse.Namespace, store: stores.Store) -> None:
@@ -228,7 +229,7 @@ def _mirror(given: argparse.Namespace, store: stores.Store) -> None:
     for address in given.sources:
         prefix = mirror.usual_prefix(address) if given.to is None else _prefix(given.to)
         with tempfile.TemporaryDirectory(prefix="kelong-mirror-") as work, _bar(f"mirror {address}", 0) as done:
-            mirrored = mirror.mirror(address, prefix, store, pathlib.Path(work), done=done)
+            mirrored = mirror.mirror(address, prefix, store, pathlib.Path(work), done=done, onnx=given.onnx)
         print(f"{address} is {mirrored.address}: {len(mirrored.files)} files, {mirrored.size_bytes / 1e6:.1f} MB")
         if mirrored.left_out:
             print(f"left out, because pickles can run programs: {', '.join(mirrored.left_out)}")

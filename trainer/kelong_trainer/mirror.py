@@ -47,18 +47,26 @@ def usual_prefix(address: str) -> str:
 
 
 def mirror(
-    address: str, prefix: str, store: stores.Store, work: pathlib.Path, *, done: Callable[[str], None]
+    address: str,
+    prefix: str,
+    store: stores.Store,
+    work: pathlib.Path,
+    *,
+    done: Callable[[str], None],
+    onnx: bool = False,
 ) -> Mirrored:
-    """Keep a source under `models/<prefix>/`. Raises Unusable or sources.ModelSourceUnavailable.
+    """Keep a source under `models/<prefix>/`, with `onnx` also a hub's ONNX files. Raises Unusable.
 
-    Nothing may lie there yet: what voices were trained with must stay what it was.
+    Nothing may lie there yet: what voices were trained with must stay what it was. Raises ModelSourceUnavailable for
+    a source that gives nothing.
     """
+    if address.partition(":")[0] not in ("hub", "path", "store"):
+        raise Unusable(f"the source '{address}' has no files that could be kept: name hub:ORG/NAME@REV or path:/FOLDER")
     place = layout.model_source("", prefix)
     if any(True for _ in store.list(place)):
         raise Unusable(f"something lies under {place} already: use it as store:{prefix}, or delete it first")
-    folder = sources.resolve(address, "", store, work / "cache")
-    if folder is None:
-        raise Unusable(f"the source '{address}' is nothing that could be mirrored")
+    folder = sources.resolve(address, "", store, work / "cache", onnx=onnx)
+    assert folder is not None  # only `none` has no folder
     kept = work / "kept"
     left_out = _gather(folder, kept)
     digests: dict[str, str] = {}
