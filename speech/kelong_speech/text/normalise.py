@@ -5,6 +5,7 @@ shown to the writer and a subtitle can be timed. Nothing is dropped but white sp
 """
 
 import re
+import string
 import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -260,13 +261,14 @@ def _spoken(said: Sequence[Unit]) -> Iterator[Unit]:
         yield unit._replace(text=mark or text)
 
 
-_LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_LETTERS: Final = frozenset(string.ascii_letters)
+_IN_WORDS: Final = _LETTERS | set("'’")
 
 
 def _latin(said: Sequence[Unit], start: int) -> tuple[list[Unit], int]:
     """The Latin word that begins there, with what joins it to another one behind it; and where to go on."""
-    run = start
-    while run < len(said) and (said[run].text in _LETTERS or said[run].text in "'’"):
+    run = start + 1
+    while run < len(said) and said[run].text in _IN_WORDS and _written_together(said[run - 1], said[run]):
         run += 1
     text = "".join(unit.text for unit in said[start:run])
     match = _WORD.match(text)
@@ -279,6 +281,12 @@ def _latin(said: Sequence[Unit], start: int) -> tuple[list[Unit], int]:
         word.append(Unit(" ", min(said[end].start, word[0].end), max(said[after - 1].end, word[0].end)))
         return word, after
     return word, end
+
+
+def _written_together(left: Unit, right: Unit) -> bool:
+    """Whether neighbours belong to one word: both letters of the text, or both from the same thing that was read."""
+    letters = left.end - left.start == right.end - right.start == 1
+    return (left.start, left.end) == (right.start, right.end) or (letters and left.end <= right.start)
 
 
 def _rest_is_space(said: Sequence[Unit], start: int) -> bool:
