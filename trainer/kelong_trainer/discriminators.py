@@ -26,12 +26,16 @@ DURATION_DROPOUT = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class DiscriminatorConfig:
-    """Widths of the judges' layers; the defaults are the original's. They begin to judge at the step `from_step`."""
+    """Widths of the judges' layers; the defaults are the original's.
+
+    They begin to judge at the step `from_step`, and hear so many `frames` of a segment (None: all of it).
+    """
 
     scale_channels: tuple[int, ...] = (16, 64, 256, 1024, 1024, 1024)
     scale_groups: tuple[int, ...] = (1, 4, 16, 64, 256, 1)
     period_channels: tuple[int, ...] = (32, 128, 512, 1024, 1024)
     from_step: int = 1
+    frames: int | None = None
 
 
 _SIZES = {
@@ -42,6 +46,7 @@ _SIZES = {
         scale_groups=(1, 4, 8, 16, 16, 1),
         period_channels=(16, 32, 64, 128, 128),
         from_step=12_000,
+        frames=64,
     ),
     "tiny": DiscriminatorConfig(
         scale_channels=(4, 8, 16, 32, 64, 64), scale_groups=(1, 1, 2, 4, 4, 1), period_channels=(4, 8, 16, 32, 64)

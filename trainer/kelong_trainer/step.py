@@ -50,7 +50,8 @@ class StepSettings:
     """What does not change from step to step.
 
     `styles` [speakers, channels] replaces the style of the share of clips that `style_dropout` names. Before the step
-    `judges_from` the generator learns without the judges of its sound, and nothing is paid for them.
+    `judges_from` the generator learns without the judges of its sound, and nothing is paid for them. They hear the
+    first `judged_frames` of a segment, or all of it.
     """
 
     seed: int
@@ -62,6 +63,7 @@ class StepSettings:
     styles: Tensor | None = None
     ears: Ears | None = None
     judges_from: int = 1
+    judged_frames: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,7 @@ def settings(
         styles=leaving_out.replacing_styles(config, training.profile),
         ears=ears,
         judges_from=discriminators.preset(config.preset).from_step,
+        judged_frames=discriminators.preset(config.preset).frames,
     )
 
 
@@ -146,6 +149,8 @@ class _Spoken:
     result: synthesiser.Training
     made: Tensor  # [B, 1, M x hop]
     real: Tensor  # [B, 1, M x hop]: the recordings' samples where the generator spoke
+    judged: Tensor  # [B, 1, S]: what the judges hear of it, or of what the text alone says
+    judged_real: Tensor  # [B, 1, S]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +192,7 @@ class _Attempt:
     def _learn_together(self, parts: Sequence[Batch], rate: float) -> None:
         for part in parts:
             spoken = self._speak(part)
-            opinion = self._ask(spoken, spoken.made)
+            opinion = self._ask(spoken, spoken.judged)
             for name, loss in opinion.judging.items():
                 _backward(loss, self._state.judges[name], retain_graph=True)
             self._teach(spoken, opinion)
@@ -199,13 +204,13 @@ class _Attempt:
         """The judges first, then the generator by what they say now; several parts are spoken twice for it."""
         first = [self._speak(part) for part in parts] if len(parts) == 1 else None
         for spoken in first or self._spoken_for_judges(parts):
-            opinion = self._ask(spoken, spoken.made.detach())
+            opinion = self._ask(spoken, spoken.judged.detach())
             for name, loss in opinion.judging.items():
                 _backward(loss, self._state.judges[name])
             self._note(opinion.judging)
         self._move_judges(rate)
         for spoken in first or (self._speak(part) for part in parts):
-            self._teach(spoken, self._ask(spoken, spoken.made))
+            self._teach(spoken, self._ask(spoken, spoken.judged))
         self._move("generator", rate)
 
     def _spoken_for_judges(self, parts: Sequence[Batch]) -> Iterator[_Spoken]:
@@ -236,7 +241,18 @@ class _Attempt:
             result = self._state.generator(text, batch.recordings, drawn, alignment_noise=noise)
         hop, segment = config.audio.hop_samples, config.model.segment_frames
         real = synthesiser.slices(batch.samples, result.segment_starts_frames * hop, segment * hop)
-        return _Spoken(batch=batch, drawn=drawn, result=result, made=result.waveform.float(), real=real)
+        # A model that is taught to speak from its prior is judged by that: nobody will ever hear its posterior.
+        said = result.waveform if result.lessons is None else result.lessons.waveform
+        judged = (settings.judged_frames or segment) * hop
+        return _Spoken(
+            batch=batch,
+            drawn=drawn,
+            result=result,
+            made=result.waveform.float(),
+            real=real,
+            judged=said.float()[..., :judged],
+            judged_real=real[..., :judged],
+        )
 
     def _ask(self, spoken: _Spoken, made: Tensor) -> _Opinion:
         """The judges' opinion of the sound `made`, and of the durations."""
@@ -245,14 +261,14 @@ class _Attempt:
         state, part = self._state, spoken.batch.part
         with self._mixed:
             if self._step >= self._settings.judges_from:
-                seen_real, seen_made = state.discriminators(spoken.real, made)
+                seen_real, seen_made = state.discriminators(spoken.judged_real, made)
                 judging["discriminators"] = losses.judging(seen_real, seen_made, part)
                 teaching["adversarial"] = losses.adversarial(seen_made, part)
                 teaching["feature_match"] = losses.feature_match(seen_real, seen_made, part)
                 ears, judge = self._settings.ears, state.wavlm_discriminator
                 if ears is not None and judge is not None:
                     with torch.no_grad():
-                        heard_real = ears.hear(spoken.real)
+                        heard_real = ears.hear(spoken.judged_real)
                     heard_made = ears.hear(made)
                     scores_real, scores_made = judge(heard_real, heard_made)
                     judging["wavlm_discriminator"] = losses.judging_heard(scores_real, scores_made, part)
