@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from kelong_contract import codec, layout, names
+from kelong_contract import codec, layout, names, orders
 from kelong_speech import config
 from kelong_speech.text import frontend
+from kelong_trainer.context import BadOrder
 from kelong_trainer.stages import phonemes
 
 TEXT = "三百米，百分之一百。"  # the two profiles read it with different tones
@@ -29,3 +30,20 @@ def test_the_saved_configuration_names_the_front_end_of_the_corpus(bench, run_he
     for clip in bench.corpus().clips:
         spoken = frontend.analyse(clip.text, frontend.Profile(voice.front_end.profile))
         assert (spoken.phones, spoken.tones) == (clip.phones, clip.tones)
+
+
+def test_the_lexicon_is_read_with_and_belongs_to_what_the_phonemes_depend_on(bench) -> None:
+    order = dataclasses.replace(bench.order(max_steps=1, interval_steps=1), text=orders.Text(lexicon={"百": "bo2"}))
+    plain, corrected = bench.context(), dataclasses.replace(bench.context(), order=order)
+    corpus = bench.corpus()
+    texts = dataclasses.replace(corpus, clips=(dataclasses.replace(corpus.clips[0], text="三百和GPU"),))
+    [clip] = phonemes.run(corrected, texts).clips
+    assert clip.phones[3:5] == ("b", "o")
+    assert clip.language_ids[-3:] == (2, 2, 0)
+    assert phonemes.facts(plain) != phonemes.facts(corrected)
+
+
+def test_a_lexicon_that_is_none_is_a_bad_order_before_anything_is_heard(bench) -> None:
+    order = dataclasses.replace(bench.order(max_steps=1, interval_steps=1), text=orders.Text(lexicon={"百": "bo"}))
+    with pytest.raises(BadOrder, match="'百' has the entry 'bo'"):
+        phonemes.facts(dataclasses.replace(bench.context(), order=order))
