@@ -103,7 +103,7 @@ class ModelSources:
     style: str | None = None
     wavlm: str | None = None
     polyphone: str | None = None
-    speaker_embedding: Literal["bundled", "none"] | None = None
+    speaker_embedding: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -80,7 +80,7 @@ class Sources:
     style: str = "none"
     wavlm: str = "none"
     polyphone: str = "bundled"
-    speaker_embedding: Literal["bundled", "none"] = "bundled"
+    speaker_embedding: str = "bundled"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ def test_helm_lints_without_a_word(
     ("values", "said"),
     [
         ({"minio": {"enabled": True}, "presets": {"small": {"sources": {"wavlm": "bundled"}}}}, "wavlm"),
-        ({"minio": {"enabled": True}, "presets": {"small": {"sources": {"speakerEmbedding": "store:x"}}}}, "speaker"),
+        ({"minio": {"enabled": True}, "presets": {"small": {"sources": {"speakerEmbedding": "ecapa"}}}}, "speaker"),
         ({}, "store.endpoint is empty"),
         ({"store": {"endpoint": "s3.example.com"}}, "endpoint"),
         ({"minio": {"enabled": "yes"}}, "enabled"),

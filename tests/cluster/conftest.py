@@ -60,8 +60,10 @@ def told(cluster: handle.Cluster, tmp_path_factory: pytest.TempPathFactory) -> I
     recordings.make(folder / "recordings", folder / "truth.json", settings, voice)
     (folder / "recordings" / "broken.wav").write_bytes(b"RIFF this is not audio")
     whisper.assemble(folder / "whisper-base")
+    story.make_wavlm(folder / "wavlm")
     with installation.installed(cluster, ("default", "second")), installation.open_store(cluster) as opened:
         for namespace in ("default", "second"):
             installation.upload(opened, folder / "recordings", layout.recordings(namespace, story.NAME))
-        installation.upload(opened, folder / "whisper-base", layout.model_source("default", "whisper-base"))
+        for model in ("whisper-base", "wavlm"):
+            installation.upload(opened, folder / model, layout.model_source("default", model))
         yield story.Story(cluster=cluster, store=opened, folder=folder)

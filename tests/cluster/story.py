@@ -19,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
+import torch
+import transformers
 import yaml
 from kelong_cluster import handle, host, installation
 from kelong_contract import codec, layout, manifests, names, store
@@ -47,6 +49,15 @@ def voice_model(name: str, training: dict[str, Any], **spec: Any) -> dict[str, A
     manifest["spec"]["training"] = {"terminationGracePeriodSeconds": 60} | training
     manifest["spec"] |= spec
     return manifest
+
+
+def make_wavlm(folder: pathlib.Path) -> None:
+    """A WavLM that knows nothing, two layers of it: what it hears is of no use, but is heard as with a real one."""
+    sizes: dict[str, Any] = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
+    sizes |= {"intermediate_size": 48, "conv_dim": (16,) * 7, "num_conv_pos_embeddings": 16}
+    sizes |= {"num_conv_pos_embedding_groups": 4, "num_buckets": 32, "max_bucket_distance": 80}
+    torch.manual_seed(0)
+    transformers.WavLMModel(transformers.WavLMConfig(**sizes)).save_pretrained(folder)
 
 
 def more_steps(max_steps: int) -> dict[str, Any]:

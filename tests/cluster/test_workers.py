@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 PAIR, HEIR = "pair", "heir"
 MAX_STEPS, INTERVAL = 40, 10
 BASE = "pair-base"
+MODEL = {"preset": "tiny", "sources": {"wavlm": "store:wavlm"}}
 
 
 def training(**more: Any) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def manifest(told: story.Story, name: str, step: int) -> manifests.CheckpointMan
 
 
 def test_two_workers_find_each_other_by_name_and_train(told: story.Story) -> None:
-    told.cluster.apply(story.voice_model(PAIR, training(workers=2)))
+    told.cluster.apply(story.voice_model(PAIR, training(workers=2), model=MODEL))
     told.wait(lambda: len(told.running_pods(PAIR)) == 2, "two running training pods", 180)
     condition = told.wait_for_condition(PAIR, "Trained", "False", "Running", 400)
     assert "2 of 2 workers have come" in condition["message"]
@@ -97,14 +98,15 @@ def test_a_voice_goes_on_training_from_exported_files_in_the_store(told: story.S
     run_trainer(told, "export", str(MAX_STEPS), "--voice", place_of(told, PAIR), "--to", f"store:{BASE}")
     prefix = layout.model_source("default", BASE)
     files = {item.key.removeprefix(prefix): item.key for item in told.store.list(prefix)}
-    assert {f"G_{MAX_STEPS}.pth", f"D_{MAX_STEPS}.pth", "config.json"} <= set(files)
+    assert {*(f"{network}_{MAX_STEPS}.pth" for network in ("G", "D", "WD")), "config.json"} <= set(files)
     init = {"from": "Pretrained", "pretrained": {"source": f"store:{BASE}"}}
-    told.cluster.apply(story.voice_model(HEIR, training(maxSteps=INTERVAL, init=init)))
+    told.cluster.apply(story.voice_model(HEIR, training(maxSteps=INTERVAL, init=init), model=MODEL))
     told.wait_for_condition(HEIR, "Trained", "True", "MaxStepsReached", 600)
     origin = manifest(told, HEIR, INTERVAL).origin
     assert origin is not None and (origin.source, origin.step) == (f"store:{BASE}", MAX_STEPS)
-    generator = f"G_{MAX_STEPS}.pth"
-    assert origin.files[generator] == store.digest_bytes(told.store.get(files[generator]))
+    for network in ("G", "D", "WD"):
+        name = f"{network}_{MAX_STEPS}.pth"
+        assert origin.files[name] == store.digest_bytes(told.store.get(files[name]))
     scratch, begun = (told.loss_logs(name)[0][0].losses["mel"] for name in (PAIR, HEIR))
     assert begun < scratch, "it began anew"
 

@@ -68,7 +68,7 @@ def test_every_fault_is_reported_at_once(tmp_path: pathlib.Path) -> None:
         (USABLE | {"imageRegistry": "x"}, "imageRegistry is not a known field"),
         (with_sources(wavlm="bundled"), "presets.tiny.sources.wavlm is 'bundled', expected hub:ORG/NAME@REV"),
         (with_sources(polyphone="g2pw"), "presets.tiny.sources.polyphone is 'g2pw', expected hub:ORG/NAME@REV"),
-        (with_sources(speakerEmbedding="store:x"), "speakerEmbedding is 'store:x', expected one of bundled, none"),
+        (with_sources(speakerEmbedding="ecapa"), "path:/… or none or bundled"),
         ({key: value for key, value in USABLE.items() if key != "images"}, "images is missing"),
         (USABLE | {"workers": "four"}, "workers is 'four', expected a whole number"),
     ],
