@@ -156,7 +156,7 @@ def _group(store: TCPStore, seat: Seat, device: torch.device) -> Ranks:
         timeout=SILENCE,
     )
     log.info("all %d ranks are here; this is rank %d", seat.size, seat.rank)
-    return Ranks(rank=seat.rank, size=seat.size, local_size=seat.local_size, group=dist.group.WORLD)
+    return Ranks(rank=seat.rank, size=seat.size, group=dist.group.WORLD)
 
 
 def _waiting(stopping: threading.Event, what: Callable[[], str]) -> Iterator[None]:

@@ -65,13 +65,7 @@ class Ranks:
 
     rank: int = 0
     size: int = 1
-    local_size: int = 1  # ranks in this pod: they share its threads
     group: dist.ProcessGroup | None = None
-
-    @property
-    def leads(self) -> bool:
-        """Whether this is the rank that prepares, saves and reports."""
-        return self.rank == 0
 
     def sum(self, tensor: Tensor) -> Tensor:
         """The sum over all ranks, equal on each to the last bit; without a gradient."""
