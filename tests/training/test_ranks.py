@@ -126,10 +126,9 @@ def test_two_processes_find_what_one_finds_with_all_the_clips(tmp_path: pathlib.
     alone = _computed(tmp_path, 1, unused_port)
     together = _computed(tmp_path, 2, unused_port)
     for one, two in zip(alone["losses"], together["losses"], strict=True):
-        assert two == pytest.approx(one, rel=2e-3)
-    assert together["losses"][0] == pytest.approx(alone["losses"][0], rel=1e-5)
-    assert together["gradient_norms"] == pytest.approx(alone["gradient_norms"], rel=1e-3)
-    assert together["codes"] == pytest.approx(alone["codes"], rel=1e-3), "codebooks follow the whole batch"
+        assert two == pytest.approx(one, rel=1e-4)
+    assert together["gradient_norms"] == pytest.approx(alone["gradient_norms"], rel=1e-4)
+    assert together["codes"] == pytest.approx(alone["codes"], rel=1e-4, abs=1e-5), "codebooks follow the whole batch"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,7 +185,7 @@ def _ended(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 def test_pods_whose_ranks_are_killed_meet_again_and_go_on_to_the_last_bit(pods: Callable[[str], Pods]) -> None:
     whole, broken = pods("whole"), pods("broken")
-    plan: dict[str, Any] = {"max_steps": 16, "interval_steps": 4}
+    plan: dict[str, Any] = {"max_steps": 12, "interval_steps": 6}
 
     # One pod of two ranks, never stopped.
     one_pod = dataclasses.replace(whole.bench.order(**plan), device=orders.Device(ranks=2))
@@ -203,22 +202,22 @@ def test_pods_whose_ranks_are_killed_meet_again_and_go_on_to_the_last_bit(pods: 
     assert code == names.EXIT_SAVED, errors
     assert "another rank is gone" in errors
     saved = broken.bench.steps()[-1]
-    assert saved < 16, "it came to its end before it was killed"
+    assert saved < 12, "it came to its end before it was killed"
 
     second, first = broken.start(two_pods, 1), broken.start(two_pods, 0)
     assert [_ended(process)[0] for process in (first, second)] == [names.EXIT_DONE, names.EXIT_DONE]
-    assert [line.step for line in broken.bench.losses(2)] == list(range(saved + 1, 17))
+    assert [line.step for line in broken.bench.losses(2)] == list(range(saved + 1, 13))
 
     expected = {line.step: line.losses for line in whole.bench.losses(1)}
     assert {line.step: line.losses for line in broken.bench.losses(2)} == {
         step: losses for step, losses in expected.items() if step > saved
     }
     for name in ("generator.safetensors", "discriminators.safetensors", "optimiser.safetensors"):
-        assert broken.bench.manifest(16).file(name).sha256 == whole.bench.manifest(16).file(name).sha256, name
+        assert broken.bench.manifest(12).file(name).sha256 == whole.bench.manifest(12).file(name).sha256, name
 
     # A pod that comes back when all is done finds nothing to do, and one process alone may go on, which it says.
     assert _ended(broken.start(two_pods, 1))[0] == names.EXIT_DONE
-    code, errors = whole.bench.run(whole.bench.order(max_steps=17, interval_steps=4))
+    code, errors = whole.bench.run(whole.bench.order(max_steps=13, interval_steps=6))
     assert code == names.EXIT_DONE, errors
     assert "ranks was 2 and is 1 now" in errors
 
@@ -236,22 +235,22 @@ def test_ranks_stop_at_the_same_step_when_any_pod_is_asked_to_stop(pods: Callabl
 
 def test_a_process_that_is_killed_goes_on_to_the_last_bit(new_bench: Callable[[str], Any]) -> None:
     whole, broken = new_bench("whole"), new_bench("broken")
-    assert whole.run(whole.order(max_steps=16, interval_steps=4))[0] == names.EXIT_DONE
+    assert whole.run(whole.order(max_steps=12, interval_steps=6))[0] == names.EXIT_DONE
 
-    process = broken.start(broken.order(max_steps=16, interval_steps=4))
+    process = broken.start(broken.order(max_steps=12, interval_steps=6))
     wait_for(lambda: bool(broken.steps()))
     process.kill()
     process.communicate(timeout=PATIENCE_S)
     saved = broken.steps()[-1]
-    assert saved < 16, "it came to its end before it was killed"
-    assert broken.run(broken.order(max_steps=16, interval_steps=4))[0] == names.EXIT_DONE
+    assert saved < 12, "it came to its end before it was killed"
+    assert broken.run(broken.order(max_steps=12, interval_steps=6))[0] == names.EXIT_DONE
 
     assert broken.progress().resumed_from == saved
     expected = {line.step: line.losses for line in whole.losses(1)}
     found = {line.step: line.losses for line in broken.losses(2)}
-    assert found == {step: expected[step] for step in range(saved + 1, 17)}
+    assert found == {step: expected[step] for step in range(saved + 1, 13)}
     for name in ("generator.safetensors", "discriminators.safetensors", "optimiser.safetensors"):
-        assert broken.manifest(16).file(name).sha256 == whole.manifest(16).file(name).sha256, name
+        assert broken.manifest(12).file(name).sha256 == whole.manifest(12).file(name).sha256, name
 
 
 def test_a_pod_whose_first_rank_refuses_ends_with_its_code(pods: Callable[[str], Pods]) -> None:
