@@ -7,10 +7,10 @@ from kelong_speech.text import frontend, phonemes, symbols
 
 # ju and jv are one syllable; the tables write ju, as dictionaries do.
 _SPELLINGS = {pair: spelling for spelling, pair in sorted(phonemes.syllables().items(), reverse=True)}
-# Coloured by 儿 several syllables sound alike; the longest spelling stands for them: 玩儿 is wanr2.
+# Coloured by 儿 several syllables sound alike; the shortest spelling stands for them: 玩儿 is war2.
 _COLOURED = {
     phonemes.phones(spelling + "r"): spelling + "r"
-    for spelling in sorted(phonemes.syllables(), key=len)
+    for spelling in sorted(phonemes.syllables(), key=len, reverse=True)
     if phonemes.is_rhotic(spelling + "r")
 }
 
@@ -21,6 +21,10 @@ def pinyin_of(utterance: frontend.Utterance) -> str:
     for count in utterance.word2ph[1:-1]:
         phones = utterance.phones[place : place + count]
         tones = set(utterance.tones[place : place + count])
+        if utterance.language_ids[place] == symbols.LANGUAGE_IDS["EN"] or not phones:
+            said.append("+".join(phones))
+            place += count
+            continue
         assert len(tones) == 1
         tone = tones.pop()
         if phones == ("er",):

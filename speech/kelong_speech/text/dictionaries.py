@@ -32,7 +32,7 @@ class Dictionaries:
     # Characters whose first reading in the dictionary is not the usual one by itself, or has no phones: 嗯 is ng4
     # there, of which en4 is the accepted variant that the model can say.
     _ALONE: Final = {
-        "嗯": "en4", "遛": "liu4",
+        "嗯": "en4", "诶": "ei4", "遛": "liu4",
         "呣": "mu2", "嗲": "dia3", "谁": "shei2", "茄": "qie2", "翟": "zhai2", "咯": "lo5", "掺": "chan1",
         "肖": "xiao1", "町": "ting3", "晟": "sheng4", "子": "zi3", "啊": "a1",
     }  # fmt: skip

@@ -69,7 +69,7 @@ def syllables() -> dict[str, tuple[str, str]]:
     return {initial + final: _pair(initial, final) for initial, finals in _FINALS.items() for final in finals.split()}
 
 
-# What is left of a final before the r-colour; the others stay whole. Nothing is left where only [ɚ] is heard: 根儿, 事儿.
+# What is left of a final before the r-colour; the others stay whole. Nothing is left where only [ɚ] is heard: 根儿.
 _BEFORE_R: Final = {
     "ai": "a", "an": "a", "ia": "ia", "ian": "ia", "En": "a", "uai": "ua", "uan": "ua", "van": "ve",
     "ei": "", "en": "", "ir": "", "i0": "", "er": "", "in": "i", "ui": "u", "un": "u", "vn": "v",

@@ -24,7 +24,7 @@ _DETERMINERS: Final = frozenset("这那另每某哪任同前后上下有又再�
 # 一 before these is the first of a row: 一月, 一号, 一楼.
 _ORDINAL: Final = frozenset("月号级楼审流")
 # 不 after these in a word of three is an ordinary 不: 绝不会; after other verbs it is said in passing: 差不多, 看不懂.
-_BEFORE_FULL_BU: Final = frozenset("绝决并从也都就还又才我你他她它这那更毫永")
+_BEFORE_FULL_BU: Final = frozenset("不绝决并从也都就还又才我你他她它这那更毫永")
 
 
 class _Span(NamedTuple):
@@ -127,6 +127,8 @@ def _colours(phrase: _Phrase) -> list[int]:
         can_be = place - 1 not in found and phonemes.is_rhotic(phrase.spellings[place - 1] + phonemes.R_COLOUR)
         if asked and can_be:
             found.append(place)
+        elif asked:
+            phrase.set_tone(place, 2)
     return found
 
 
@@ -287,7 +289,7 @@ def _ends_neutral(phrase: _Phrase, span: _Span) -> bool:
     if last in "上下里":
         return span.tag in ("s", "l", "f") and text not in lists["full_shang_xia_li"]
     if last in "来去":
-        return span.tag != "t" and text[-2] in "上下进出回过起开"
+        return (text, span.tag) != ("过去", "t") and text[-2] in "上下进出回过起开"
     return last in _PARTICLES and not known
 
 
