@@ -7,7 +7,7 @@ import hashlib
 import pytest
 from kelong_contract import codec, manifests
 from kelong_speech import config
-from kelong_trainer import dataset, held_out
+from kelong_trainer import dataset, held_out, pipeline
 
 
 def corpus_of(**clips: int) -> manifests.Corpus:
@@ -51,6 +51,14 @@ def test_the_choice_is_written_with_the_corpus() -> None:
     corpus = held_out.choose(corpus_of(Mei=40))
 
     assert codec.loads(manifests.Corpus, codec.dumps(corpus), "corpus").held_out == corpus.held_out != ()
+
+
+def test_the_seconds_held_out_are_counted_as_dropped() -> None:
+    report = pipeline.summarise(held_out.choose(corpus_of(Mei=100, Ada=5)))
+
+    assert (report.clips, report.kept_s) == (102, 306.0)
+    assert [(speaker.name, speaker.clips) for speaker in report.speakers] == [("Mei", 97), ("Ada", 5)]
+    assert report.dropped == (manifests.Dropped(reason="HeldOut", count=3, duration_s=9.0),)
 
 
 def test_batches_have_no_clip_that_is_held_out(bench, tmp_path) -> None:

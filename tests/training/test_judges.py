@@ -55,7 +55,7 @@ def noise_like(speech: audio.Speech) -> audio.Speech:
 
 
 def higher(speech: audio.Speech) -> audio.Speech:
-    """Another speaker, as it were: everything a fifth higher and shorter."""
+    """Another speaker, as it were: everything a fourth higher and shorter."""
     return audio.Speech(
         samples=audio.resample(speech, speech.sample_rate_hz * 3 // 4).samples, sample_rate_hz=speech.sample_rate_hz
     )

@@ -11,6 +11,7 @@ from kelong_contract import manifests
 
 MOST = 8  # of a speaker
 SHARE = 0.03  # of a speaker's clips
+REASON = "HeldOut"  # why their seconds are not trained on, where dropped seconds are counted
 LEAST_CLIPS = 20  # a speaker with fewer needs them all; from here on one clip is held out
 
 

@@ -104,21 +104,25 @@ def _publish(context: RunContext, corpus: manifests.Corpus) -> None:
 
 
 def summarise(corpus: manifests.Corpus) -> manifests.CorpusReport:
-    """The totals of a corpus."""
+    """The totals of a corpus: what is trained on, and what is not, by reason."""
+    trained = held_out.trained_on(corpus)
     clips: dict[str, list[manifests.Clip]] = {name: [] for name in corpus.speakers}
-    for clip in corpus.clips:
+    for clip in trained:
         clips[clip.speaker].append(clip)
-    dropped: dict[str, list[manifests.Rejection]] = collections.defaultdict(list)
+    dropped: dict[str, list[manifests.Rejection | manifests.Clip]] = collections.defaultdict(list)
     for rejection in corpus.rejections:
         dropped[rejection.reason].append(rejection)
+    for name in corpus.speakers:
+        if spared := held_out.of_speaker(corpus, name):
+            dropped[held_out.REASON] += spared
     durations = {recording.key: recording.duration_s for recording in corpus.recordings}
     whole = [item for item in corpus.rejections if item.start_s == 0 and item.end_s == durations[item.recording]]
     return manifests.CorpusReport(
         digest=codec.digest(corpus),
-        clips=len(corpus.clips),
+        clips=len(trained),
         recordings=len(corpus.recordings),
         duration_s=sum(durations.values()),
-        kept_s=sum(clip.duration_s for clip in corpus.clips),
+        kept_s=sum(clip.duration_s for clip in trained),
         speakers=tuple(
             manifests.SpeakerTotals(
                 name=name, id=number, clips=len(clips[name]), duration_s=sum(clip.duration_s for clip in clips[name])
