@@ -176,6 +176,17 @@ def test_another_preset_is_refused_before_anything_is_built(bench, exported) -> 
         found.adapt(small)
 
 
+def test_a_voice_is_of_the_variant_that_it_begins_with(bench, exported) -> None:
+    found = initial.find(of(bench, pretrained(), "heir"))
+    weights = dataclasses.replace(
+        found.imported.weights, config=config.as_variant(found.imported.weights.config, "extra-fix")
+    )
+    begins = dataclasses.replace(found, imported=dataclasses.replace(found.imported, weights=weights))
+    adapted = begins.adapt(voice_config("Mei"))
+    assert (adapted.variant, adapted.audio.mel_bands) == ("extra-fix", 160)
+    assert found.adapt(voice_config("Mei")) == voice_config("Mei")
+
+
 def test_a_source_that_is_not_there_is_named(bench, begin, tmp_path) -> None:
     with pytest.raises(BadOrder, match="nothing lies under models/nowhere/") as refused:
         begin(pretrained("store:nowhere"))
