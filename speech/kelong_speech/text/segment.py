@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
+from kelong_speech.text import tagging
+
 
 class Word(NamedTuple):
     """A word with its part of speech in ICTCLAS letters: n noun, v verb, r pronoun, m numeral, ..."""
@@ -47,7 +49,7 @@ class JiebaSegmenter:
                 tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
                 tokenizer.initialized = True
         self._tokenizer = tokenizer
-        self._tagger: Any = jieba.posseg.dt
+        self._tagger: Any = tagging.of_jieba(jieba.posseg)
 
     def words(self, text: str) -> list[Word]:
         """The words of a text with their tags."""
