@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
-from kelong_contract.orders import LossWeights
+from kelong_contract.orders import LossWeights, Training
 from kelong_speech import audio, config
 from kelong_speech.synthesiser import Lessons
-from kelong_trainer import losses, state
+from kelong_trainer import dataset, losses, state, step
 from kelong_trainer.ranks import Part
 
 SMALL = config.preset("small", speakers=(config.Speaker(name="Mei", id=0),))
@@ -56,3 +58,19 @@ def test_lessons_count_as_shares_of_the_mel_loss() -> None:
     one = torch.tensor(1.0)
     total = losses.total({"mel": one, "prior_mel": one, "acoustic": one}, LossWeights(mel=9.0))
     assert total.item() == pytest.approx(9 + 4.5 + 1)
+
+
+def test_a_step_in_parts_teaches_what_it_would_have_whole(bench) -> None:
+    model = dataclasses.replace(SMALL.model, dropout=0.0, duration_dropout=0.0)
+    voice = dataclasses.replace(SMALL, model=model)
+    clips = dataset.Dataset(bench.corpus(), voice, bench.store, bench.place, bench.folder / "work")
+    batch = dataset.collate([clips.fetch(index) for index in range(3)], voice.audio.hop_samples)
+    ordered = dataclasses.replace(step.settings(Training(seed=1), voice, "FP32"), judges_from=1)
+    results = []
+    for frames_at_once in (None, max(batch.recordings.frame_counts.tolist())):
+        at = state.fresh(voice, Training(seed=1), torch.device("cpu"))
+        results.append(step.run(at, batch, 1e-3, ordered, frames_at_once=frames_at_once).losses)
+    whole, parts = ({name: value for name, value in each.items() if "durations" not in name} for each in results)
+    del whole["generator"], parts["generator"]
+    assert {"prior_mel", "acoustic", "adversarial"} <= whole.keys()
+    assert parts == pytest.approx(whole, rel=1e-3)

@@ -235,8 +235,7 @@ class Dataset:
 
     def _fits(self, clip: manifests.Clip, ids: Ids) -> bool:
         """Preprocessing lets no such clip through; should one come all the same, it is named and left out."""
-        frames = self._frames(clip)
-        needed = max(len(ids.phone_ids), self._config.model.segment_frames)
+        frames, needed = self._frames(clip), len(ids.phone_ids)
         if frames < needed:
             log.warning(
                 "clip %s (%s) has %d frames, its text needs %d: left out", clip.sha256, clip.text, frames, needed
@@ -244,8 +243,10 @@ class Dataset:
         return frames >= needed
 
     def _frames(self, clip: manifests.Clip) -> int:
+        """The frames of a clip; one that is shorter than a segment is filled with silence, and not lost."""
         wanted = self._config.audio
-        return clip.samples * wanted.sample_rate_hz // decoding.SAMPLE_RATE_HZ // wanted.hop_samples
+        own = clip.samples * wanted.sample_rate_hz // decoding.SAMPLE_RATE_HZ // wanted.hop_samples
+        return max(own, self._config.model.segment_frames)
 
     def _aligned(self, corpus: manifests.Corpus) -> tuple[Tensor, ...]:
         """Frames per phoneme [T] of each clip, found by the recogniser's times and an aligner (`alignment_hints`)."""
