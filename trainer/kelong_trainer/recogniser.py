@@ -40,7 +40,7 @@ VAD = vad.VadOptions(min_silence_duration_ms=100, min_speech_duration_ms=100, sp
 DETECTION_S = 30.0
 # Simplified characters, and numbers as they are spoken. Only where no word times are wanted: with them the model loops.
 PROMPT = "以下是普通话的句子。"
-# More than anyone says in a sentence: eight syllables a second of two tokens each. The model takes 448, prompt included.
+# More than anyone says in a sentence: eight syllables a second of two tokens each. The model takes 448, the prompt too.
 TOKENS_PER_S, LEAST_TOKENS, MOST_TOKENS = 16, 16, 400
 
 Samples = npt.NDArray[np.float32]
