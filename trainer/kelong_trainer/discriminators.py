@@ -45,7 +45,7 @@ _SIZES = {
         scale_channels=(8, 32, 64, 128, 128, 128),
         scale_groups=(1, 4, 8, 16, 16, 1),
         period_channels=(16, 32, 64, 128, 128),
-        from_step=12_000,
+        from_step=4_000,
         frames=64,
     ),
     "tiny": DiscriminatorConfig(
