@@ -17,7 +17,7 @@ from kelong_contract.environment import Environment
 from kelong_contract.manifests import CheckpointManifest
 from kelong_contract.orders import ServingOrder, SynthesisOrder
 from kelong_contract.store import Store
-from kelong_speech import checkpoint, config, device, features, sources, voice
+from kelong_speech import checkpoint, config, device, features, reading, sources, voice
 from kelong_speech.features import TextEncoder
 from kelong_speech.text import frontend
 from kelong_speech.voice import Voice
@@ -106,8 +106,15 @@ def _voice(
     try:
         encoder = _text_encoder(order, manifest, kept, work_dir, chosen)
         lexicon = frontend.Lexicon.from_entries(order.text.lexicon)
+        model = reading.polyphone_model(order.sources, order.voice.namespace, kept, work_dir / MODELS_FOLDER)
         return Voice.load(
-            kept, manifest, work_dir / WEIGHTS_FOLDER, text_encoder=encoder, device=chosen, lexicon=lexicon
+            kept,
+            manifest,
+            work_dir / WEIGHTS_FOLDER,
+            text_encoder=encoder,
+            device=chosen,
+            lexicon=lexicon,
+            polyphone_model=model,
         )
     except frontend.BadLexicon as error:
         raise BadOrder(conditions.BAD_ORDER, str(error)) from None

@@ -100,10 +100,14 @@ class ModelConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class FrontEndConfig:
-    """Which rules made the phonemes this voice was trained on; text must be analysed by the same."""
+    """Which rules made the phonemes this voice was trained on; text must be analysed by the same.
+
+    `polyphone` is the identity of the model that read polyphones; empty where nobody knows, as in imported voices.
+    """
 
     profile: Literal["fixed", "as-original"] = "fixed"
     version: int = FRONT_END_VERSION
+    polyphone: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,8 @@ from kelong_contract import layout, orders
 from kelong_contract import store as stores
 
 # Weights in forms that nothing here reads.
-_FOREIGN_FORMS = ("*.msgpack", "*.h5", "*.ot", "*.tflite", "*.onnx", "onnx/*", "flax_*", "tf_*")
+_FOREIGN_FORMS = ("*.msgpack", "*.h5", "*.ot", "*.tflite", "flax_*", "tf_*")
+_ONNX_FORMS = ("*.onnx", "onnx/*")
 _PICKLED_FORMS = ("pytorch_model*.bin",)
 
 
@@ -46,8 +47,12 @@ def identity(address: str, namespace: str, store: stores.Store) -> str:
     return address
 
 
-def resolve(address: str, namespace: str, store: stores.Store, cache_dir: pathlib.Path) -> pathlib.Path | None:
+def resolve(
+    address: str, namespace: str, store: stores.Store, cache_dir: pathlib.Path, *, onnx: bool = False
+) -> pathlib.Path | None:
     """The local folder of a source, fetched into `cache_dir` if need be; None for `none`.
+
+    From the hub ONNX files come only where they are asked for: most repositories have them beside what is used.
 
     Raises ModelSourceUnavailable. A folder is fetched once: an interrupted download leaves nothing behind that
     would be taken for the whole.
@@ -60,7 +65,7 @@ def resolve(address: str, namespace: str, store: stores.Store, cache_dir: pathli
     if kind == "store":
         return _fetch(address, layout.model_source(namespace, rest), store, cache_dir)
     repository, _, revision = rest.partition("@")
-    return _download(address, repository, revision, cache_dir / "hub")
+    return _download(address, repository, revision, cache_dir / "hub", onnx)
 
 
 def _parts(address: str) -> tuple[str, str]:
@@ -116,12 +121,13 @@ def _fetch(address: str, prefix: str, store: stores.Store, cache_dir: pathlib.Pa
     return folder
 
 
-def _download(address: str, repository: str, revision: str, cache_dir: pathlib.Path) -> pathlib.Path:
+def _download(address: str, repository: str, revision: str, cache_dir: pathlib.Path, onnx: bool) -> pathlib.Path:
     """Safetensors where the repository has them, else pickled weights (loaders read those as plain tensors only)."""
+    foreign = _FOREIGN_FORMS if onnx else (*_FOREIGN_FORMS, *_ONNX_FORMS)
     try:
-        folder = _snapshot(repository, revision, cache_dir, ignored=(*_FOREIGN_FORMS, *_PICKLED_FORMS))
-        if not any(folder.glob("*.safetensors")):
-            folder = _snapshot(repository, revision, cache_dir, ignored=_FOREIGN_FORMS)
+        folder = _snapshot(repository, revision, cache_dir, ignored=(*foreign, *_PICKLED_FORMS))
+        if not onnx and not any(folder.glob("*.safetensors")):
+            folder = _snapshot(repository, revision, cache_dir, ignored=foreign)
     except errors.RevisionNotFoundError:
         raise ModelSourceUnavailable(address, f"{repository} has no revision '{revision}'") from None
     except errors.RepositoryNotFoundError:

@@ -15,7 +15,7 @@ from kelong_contract import layout, manifests
 from kelong_contract import store as stores
 
 from kelong_speech import audio, checkpoint, config, encoders, features, layers, script, synthesiser
-from kelong_speech.text import frontend
+from kelong_speech.text import frontend, polyphones
 
 _SEEDS = 2**63
 
@@ -75,6 +75,7 @@ class Voice:
         text_encoder: features.TextEncoder | None = None,
         device: torch.device | None = None,
         lexicon: frontend.Lexicon | None = None,
+        polyphone_model: polyphones.PolyphoneModel | None = None,
     ) -> Voice:
         """A voice around a generator, which it takes over: frozen, in eval mode, on its device.
 
@@ -87,7 +88,11 @@ class Voice:
             reason = f"this voice was trained with features of {wanted} values, the encoder given has {found or 'none'}"
             raise features.unavailable("text encoder", "model.sources.textEncoder", reason)
         profile = frontend.Profile(generator.config.front_end.profile)
-        front_end = frontend.FrontEnd(profile, lexicon=lexicon or frontend.Lexicon())
+        front_end = frontend.FrontEnd(profile, lexicon=lexicon or frontend.Lexicon(), polyphones=polyphone_model)
+        taught, given = generator.config.front_end.polyphone, front_end.polyphone_identity
+        if taught and taught != given:
+            reason = f"this voice was taught with texts that '{taught}' read, and the source gives '{given}'"
+            raise features.unavailable("polyphone model", "model.sources.polyphone", reason)
         return cls(generator, text_encoder if wanted is not None else None, device or torch.device("cpu"), front_end)
 
     @classmethod
@@ -100,6 +105,7 @@ class Voice:
         text_encoder: features.TextEncoder | None = None,
         device: torch.device | None = None,
         lexicon: frontend.Lexicon | None = None,
+        polyphone_model: polyphones.PolyphoneModel | None = None,
     ) -> Voice:
         """The voice of a published step. Files are kept in `cache_dir` by digest and checked at every load.
 
@@ -112,7 +118,9 @@ class Voice:
         except config.ConfigError as error:
             raise checkpoint.UnusableCheckpoint(f"step {manifest.step}: {error}") from error
         generator = checkpoint.load_weights(weights, voice_config)
-        return cls.from_parts(generator, text_encoder=text_encoder, device=device, lexicon=lexicon)
+        return cls.from_parts(
+            generator, text_encoder=text_encoder, device=device, lexicon=lexicon, polyphone_model=polyphone_model
+        )
 
     @property
     def config(self) -> config.VoiceConfig:

@@ -6,9 +6,9 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from kelong_contract import layout
-from kelong_speech import config, features, sources, synthesiser, voice
-from kelong_speech.text import frontend
+from kelong_contract import layout, orders
+from kelong_speech import config, features, reading, sources, synthesiser, voice
+from kelong_speech.text import frontend, polyphones
 
 STYLE = voice.Style(speaker="小明", seed=11)
 HELLO = "你好，世界。"
@@ -138,3 +138,28 @@ def test_a_voice_with_styles_uses_the_speakers_or_the_one_given(make_generator):
     assert np.array_equal(usual.samples, given.samples)
     with pytest.raises(ValueError, match="needs a style vector of 4 values for b, there is none"):
         styled.say_text(HELLO, dataclasses.replace(STYLE, speaker="b"))
+
+
+def test_a_voice_is_spoken_to_by_the_polyphone_model_that_read_its_texts(make_generator):
+    generator = make_generator()
+    bundled = polyphones.open_model("bundled")
+    front_end = dataclasses.replace(generator.config.front_end, polyphone=bundled.identity)
+    generator.config = dataclasses.replace(generator.config, front_end=front_end)
+    assert voice.Voice.from_parts(generator, polyphone_model=bundled).say_text(HELLO, STYLE).duration_s > 0
+    assert voice.Voice.from_parts(generator).say_text(HELLO, STYLE).duration_s > 0
+    with pytest.raises(sources.ModelSourceUnavailable, match=r"polyphone.*taught .* 'g2pM:\w+' read.*gives 'none'"):
+        voice.Voice.from_parts(generator, polyphone_model=polyphones.open_model("none"))
+
+
+@pytest.mark.parametrize(("address", "begins"), [(None, "g2pM:"), ("bundled", "g2pM:"), ("none", "none")])
+def test_an_order_names_the_polyphone_model(published, tmp_path, address, begins):
+    wanted = orders.Sources(polyphone=address)
+    model = reading.polyphone_model(wanted, "team", published.store, tmp_path)
+    assert model.identity.startswith(begins)
+    assert reading.polyphone_identity(wanted, "team", published.store) == model.identity
+
+
+def test_a_polyphone_source_without_a_model_is_refused(published, tmp_path):
+    wanted = orders.Sources(polyphone=f"path:{tmp_path}")
+    with pytest.raises(sources.ModelSourceUnavailable, match=r"has no g2pw\.onnx; expected g2pW's"):
+        reading.polyphone_model(wanted, "team", published.store, tmp_path)

@@ -47,3 +47,23 @@ def test_a_lexicon_that_is_none_is_a_bad_order_before_anything_is_heard(bench) -
     order = dataclasses.replace(bench.order(max_steps=1, interval_steps=1), text=orders.Text(lexicon={"百": "bo"}))
     with pytest.raises(BadOrder, match="'百' has the entry 'bo'"):
         phonemes.facts(dataclasses.replace(bench.context(), order=order))
+
+
+def test_the_polyphone_model_belongs_to_what_the_phonemes_depend_on_and_to_the_configuration(bench) -> None:
+    order = bench.order(max_steps=1, interval_steps=1)
+    silent = dataclasses.replace(order.model, sources=dataclasses.replace(order.model.sources, polyphone="none"))
+    plain = bench.context()
+    without = dataclasses.replace(bench.context(), order=dataclasses.replace(order, model=silent))
+    assert phonemes.facts(plain) != phonemes.facts(without)
+    assert phonemes.front_end(plain).polyphone_identity.startswith("g2pM:")
+    assert phonemes.front_end(without).polyphone_identity == "none"
+
+
+def test_a_polyphone_model_that_is_not_there_stops_before_anything_is_heard(bench, tmp_path) -> None:
+    order = bench.order(max_steps=1, interval_steps=1)
+    missing = dataclasses.replace(order.model.sources, polyphone=f"path:{tmp_path}/nowhere")
+    context = dataclasses.replace(
+        bench.context(), order=dataclasses.replace(order, model=dataclasses.replace(order.model, sources=missing))
+    )
+    with pytest.raises(BadOrder, match="there is no folder"):
+        phonemes.facts(context)

@@ -18,6 +18,7 @@ from kelong_speech import sources
 from kelong_trainer import checkpoints, clip_features, dataset, initial, state, step, telemetry
 from kelong_trainer.context import BadData, BadOrder, RunContext
 from kelong_trainer.launch import Seat
+from kelong_trainer.stages import phonemes
 
 log = logging.getLogger(__name__)
 
@@ -192,7 +193,9 @@ def _config(context: RunContext, corpus: manifests.Corpus) -> voice_config.Voice
             ),
             text_feature_channels=kept.channels(corpus, clip_features.TEXT),
             style_channels=kept.channels(corpus, clip_features.STYLE),
-            front_end=voice_config.FrontEndConfig(profile=context.order.training.profile),
+            front_end=voice_config.FrontEndConfig(
+                profile=context.order.training.profile, polyphone=phonemes.front_end(context).polyphone_identity
+            ),
         )
     except voice_config.ConfigError as error:
         raise BadOrder(conditions.BAD_ORDER, str(error)) from error

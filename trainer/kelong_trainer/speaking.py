@@ -17,8 +17,8 @@ import threading
 import torch
 from kelong_contract import codec, environment, layout, manifests, orders, patience
 from kelong_contract import store as stores
-from kelong_speech import audio, features, sources, synthesiser
-from kelong_speech.text import frontend
+from kelong_speech import audio, features, reading, sources, synthesiser
+from kelong_speech.text import frontend, polyphones
 from kelong_speech.text.frontend import UnspeakableText
 from kelong_speech.voice import Style, Voice
 
@@ -45,17 +45,18 @@ def hear(
     folder: pathlib.Path,
     encoder: features.TextEncoder | None,
     panel: judges.Judges | None = None,
+    polyphone_model: polyphones.PolyphoneModel | None = None,
 ) -> manifests.AuditionReport:
     """Speak every sentence with a step's weights; WAVs and report are in the store when it returns.
 
-    Without a panel of judges the report has no figures.
+    Without a panel of judges the report has no figures; without a polyphone model g2pM's reads.
     """
     place = order.voice.place()
     key = layout.checkpoint_manifest(place, step)
     data = store.get(key)
     manifest = codec.loads(manifests.CheckpointManifest, data, key)
     lexicon = frontend.Lexicon.from_entries(order.text.lexicon)
-    voice = Voice.load(store, manifest, folder, text_encoder=encoder, lexicon=lexicon)
+    voice = Voice.load(store, manifest, folder, text_encoder=encoder, lexicon=lexicon, polyphone_model=polyphone_model)
     spoken: list[manifests.Audition] = []
     failures: list[manifests.AuditionFailure] = []
     for wanted in texts(order):
@@ -119,10 +120,11 @@ def main() -> None:
     store = patience.PatientStore(environment.read(os.environ).open_store(), threading.Event())
     models = folder.parent / "models"
     encoder = text_encoder(store, order, models)
-    reader = frontend.FrontEnd(lexicon=frontend.Lexicon.from_entries(order.text.lexicon))
+    model = reading.polyphone_model(order.model.sources, order.voice.namespace, store, models)
+    reader = frontend.FrontEnd(lexicon=frontend.Lexicon.from_entries(order.text.lexicon), polyphones=model)
     panel = None if UNJUDGED in sys.argv[3:] else judges.Judges(order, store, models, reader.analyse)
     for line in sys.stdin:
-        hear(store, order, int(line), folder, encoder, panel)
+        hear(store, order, int(line), folder, encoder, panel, model)
         print(line, end="", flush=True)
         for path in folder.iterdir():  # each step's files are used once
             path.unlink()

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 
 from kelong_contract import conditions, manifests
-from kelong_speech import config
+from kelong_speech import config, reading, sources
 from kelong_speech.text import frontend
 
 from kelong_trainer.context import BadOrder, RunContext
@@ -18,21 +18,45 @@ VERSION = 2
 
 def facts(context: RunContext) -> dict[str, object]:
     """What the result depends on besides the texts and this code; raises BadOrder for a lexicon that is none."""
-    front_end(context)
+    _lexicon(context)
     return {
         "front_end": config.FrontEndConfig().version,
         "profile": context.order.training.profile,
         "lexicon": context.order.text.lexicon,
+        "polyphones": _polyphone_identity(context),
     }
 
 
 def front_end(context: RunContext) -> frontend.FrontEnd:
-    """What reads the order's texts; raises BadOrder for a lexicon that is none."""
+    """What reads the order's texts; raises BadOrder for a lexicon or a polyphone model that is none."""
+    order = context.order
+    profile = frontend.Profile(order.training.profile)
+    lexicon = _lexicon(context)
+    if profile is frontend.Profile.AS_ORIGINAL:
+        return frontend.FrontEnd(profile, lexicon=lexicon)
+    folder = context.work_dir / "models"
     try:
-        lexicon = frontend.Lexicon.from_entries(context.order.text.lexicon)
+        model = reading.polyphone_model(order.model.sources, order.voice.namespace, context.store, folder)
+    except sources.ModelSourceUnavailable as error:
+        raise BadOrder(conditions.MODEL_SOURCE_UNAVAILABLE, str(error)) from None
+    return frontend.FrontEnd(profile, lexicon=lexicon, polyphones=model)
+
+
+def _lexicon(context: RunContext) -> frontend.Lexicon:
+    try:
+        return frontend.Lexicon.from_entries(context.order.text.lexicon)
     except frontend.BadLexicon as error:
         raise BadOrder(conditions.BAD_ORDER, str(error)) from None
-    return frontend.FrontEnd(frontend.Profile(context.order.training.profile), lexicon=lexicon)
+
+
+def _polyphone_identity(context: RunContext) -> str:
+    order = context.order
+    if order.training.profile == "as-original":
+        return "none"
+    try:
+        return reading.polyphone_identity(order.model.sources, order.voice.namespace, context.store)
+    except sources.ModelSourceUnavailable as error:
+        raise BadOrder(conditions.MODEL_SOURCE_UNAVAILABLE, str(error)) from None
 
 
 def run(context: RunContext, corpus: manifests.Corpus) -> manifests.Corpus:
