@@ -8,6 +8,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any, Final, NamedTuple
 
+from kelong_speech.text import lexicon
 from kelong_speech.text.pinyin import Syllable, syllable
 
 
@@ -28,6 +29,7 @@ class Dictionaries:
         "大夫": "dai4 fu5", "不是": "bu4 shi4", "好学": "hao4 xue2", "长得": "zhang3 de5", "不了": "bu4 liao3",
         "琢磨": "zuo2 mo5", "数一数": "shu3 yi1 shu3", "为人民服务": "wei4 ren2 min2 fu2 wu4", "空儿": "kong4 er5",
         "把儿": "ba4 er5", "照片儿": "zhao4 pian1 er5", "相片儿": "xiang4 pian1 er5", "唱片儿": "chang4 pian1 er5",
+        "孙子兵法": "sun1 zi3 bing1 fa3",
     }  # fmt: skip
     # Characters whose first reading in the dictionary is not the usual one by itself, or has no phones: 嗯 is ng4
     # there, of which en4 is the accepted variant that the model can say.
@@ -75,7 +77,12 @@ class Dictionaries:
     def places(self, word: str) -> tuple[Place, ...]:
         """The characters of a word, 不 and 一 as before sandhi; nothing if no dictionary lists it."""
         if word not in self._found and self.knows(word):
-            self._found[word] = tuple(map(self._before_sandhi, word, self._look_up(word)))
+            places = list(map(self._before_sandhi, word, self._look_up(word)))
+            if word[-1] == "子" and len(places[-1].readings) > 1:
+                # The dictionaries have 管子 the pipe and 管子 the philosopher.
+                full = word[-2:] in lexicon.words()["full_zi"] | lexicon.words()["never_neutral_words"]
+                places[-1] = Place((Syllable("zi", 3 if full else 5),), True)
+            self._found[word] = tuple(places)
         return self._found.get(word, ())
 
     def _look_up(self, word: str) -> list[Place]:

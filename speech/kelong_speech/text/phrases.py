@@ -18,7 +18,7 @@ from kelong_speech.text import dictionaries, grammar, lexicon, pinyin, segment
 # The share of its belief above which a model may contradict a dictionary that stands alone.
 SURE: Final = 0.9
 # Read by rule, whatever a model says: sandhi and erhua make their own of the first three; the rest is settled.
-_RULED: Final = frozenset("一不儿没谁嗯呣诶欸们子啊")
+_RULED: Final = frozenset("一不儿没给谁嗯呣诶欸们子啊")
 # As the first character of a name (现代汉语词典: 姓). Rare surnames that are common words or begin foreign names, such
 # as 盖 and 柏, are left out: a segmenter that guesses names is wrong about them more often than right.
 _SURNAMES: Final = {

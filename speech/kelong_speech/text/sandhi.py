@@ -175,12 +175,12 @@ def _particles(phrase: _Phrase) -> None:
         inside = len(span.text) == 3 and span.text[1] == "得" and span.tag in ("v", "l")
         if inside and not phrase.tools.reader.knows(span.text):
             _say(phrase, span.start + 1, "de", 5)
-        elif len(span.text) == 2 and span.text[0] == "得" and span.tag == "v" and before.tag in ("r", "t", "n", "d"):
+        elif len(span.text) == 2 and span.text[0] == "得" and span.tag == "v" and before.tag in ("r", "t", "d"):
             if not phrase.tools.reader.knows(span.text):
                 _say(phrase, span.start, "dei", 3)
         elif span.start and span.text in _PARTICLES and (not after.text or span.text == "啊"):
             phrase.set_tone(span.start, 5)
-        elif span.text == "地" and span.tag == "uv" and before.text:
+        elif span.text == "地" and span.tag == "uv" and before.text and before.tag not in ("q", "m"):
             _say(phrase, span.start, "de", 5)
         elif span.text == "得" and before.text and after.text[:1] not in ("", "了", "到"):
             if before.tag == "r" and after.tag in ("v", "d", "p", "l"):
@@ -223,7 +223,7 @@ def _yi(phrase: _Phrase) -> None:
 def _yi_tone(phrase: _Phrase, span: _Span, place: int) -> int:
     before, after = phrase.char(place - 1), phrase.char(place + 1)
     counts = before in _NUMERALS if before else False
-    if not after or before == "第":
+    if not after or before == "第" or (after in "到至" and phrase.char(place + 2) in _DIGITS):
         return 1
     idiom = len(span.text) == 4 and phrase.tools.reader.knows(span.text)  # 一五一十
     if counts and not idiom and not (after in _UNITS and before not in _DIGITS):
@@ -286,8 +286,8 @@ def _ends_neutral(phrase: _Phrase, span: _Span) -> bool:
         return True
     if last == "子":
         return not known and span.tag[0] in "nr" and text[-2:] not in lists["full_zi"] | lists["never_neutral_words"]
-    if last in "上下里":
-        return span.tag in ("s", "l", "f") and text not in lists["full_shang_xia_li"]
+    if last in "上里":
+        return span.tag in ("s", "l", "f") and text[-2] != "不" and text not in lists["full_shang_xia_li"]
     if last in "来去":
         return (text, span.tag) != ("过去", "t") and text[-2] in "上下进出回过起开"
     return last in _PARTICLES and not known
