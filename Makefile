@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 PROGRAMS := contract speech operator trainer inference demo
 RUN := .venv/bin
 
-.PHONY: help demo test check format cluster cluster-down images chart lock clean
+.PHONY: help demo test bench check format cluster cluster-down images chart lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +15,12 @@ demo: .venv/ready ## recordings to a speaking voice on this machine (RECORDINGS=
 
 test: check ## every test, the ones on a real cluster included
 	@$(RUN)/pytest
+
+bench: .venv/ready ## how fast and how right it is, on this machine (CPP=dir: the polyphone benchmark too)
+	@$(RUN)/python benchmarks/speed.py
+	@$(RUN)/python benchmarks/readings.py
+	@$(RUN)/python benchmarks/judging.py
+	@$(if $(CPP),$(RUN)/python benchmarks/polyphones.py --data "$(CPP)")
 
 check: .venv/ready ## format, lint, types, architecture: under a minute
 	@$(RUN)/ruff format --check --quiet . && $(RUN)/ruff check --quiet .
