@@ -119,11 +119,8 @@ def _colours(phrase: _Phrase) -> list[int]:
     """Where 儿 only colours the syllable before it: 玩儿, 一会儿; the dictionaries' er5 says so."""
     found: list[int] = []
     for place in range(1, len(phrase.text)):
-        asked = phrase.spellings[place] == phonemes.R_COLOUR or (
-            phrase.text[place] == "儿"
-            and (phrase.spellings[place], phrase.tones[place]) == ("er", 5)
-            and place not in phrase.given
-        )
+        read = (phrase.spellings[place], phrase.tones[place])
+        asked = phrase.text[place] == "儿" and read == ("er", 5) and place not in phrase.given
         can_be = place - 1 not in found and phonemes.is_rhotic(phrase.spellings[place - 1] + phonemes.R_COLOUR)
         if asked and can_be:
             found.append(place)
@@ -180,7 +177,7 @@ def _particles(phrase: _Phrase) -> None:
                 _say(phrase, span.start, "dei", 3)
         elif span.start and span.text in _PARTICLES and (not after.text or span.text == "啊"):
             phrase.set_tone(span.start, 5)
-        elif span.text == "地" and span.tag == "uv" and before.text and before.tag not in ("q", "m"):
+        elif span.text == "地" and span.tag == "uv" and before.text[-1:] not in ("", "块", "片"):
             _say(phrase, span.start, "de", 5)
         elif span.text == "得" and before.text and after.text[:1] not in ("", "了", "到"):
             if before.tag == "r" and after.tag in ("v", "d", "p", "l"):
