@@ -203,7 +203,7 @@ def _steps(context: RunContext, training: Training, loader: dataset.Loader, rank
     finished: collections.deque[float] = collections.deque([time.monotonic()], maxlen=SPEED_OVER_STEPS + 1)
     course = trend.Trend()
     with watchdog.watching(PROGRAM) as watching:
-        while at.step < order.max_steps and not ranks.any(context.stopping.is_set()):
+        while at.step < order.max_steps and not _asked_to_stop(context, ranks):
             loaded = loader.next()
             rate = state.rate_of_step(at.config.preset, order.learning_rate, at.position.epoch, at.step + 1)
             with watching.step():
@@ -213,6 +213,14 @@ def _steps(context: RunContext, training: Training, loader: dataset.Loader, rank
             finished.append(time.monotonic())
             steps_per_s = (len(finished) - 1) / (finished[-1] - finished[0])
             yield _Done(step=at.step, result=result, learning_rate=rate, steps_per_s=steps_per_s)
+
+
+def _asked_to_stop(context: RunContext, ranks: Ranks) -> bool:
+    """Whether any rank was asked to stop; all take it as if they had been."""
+    agreed = ranks.any(context.stopping.is_set())  # what may be set since then is for the next step
+    if agreed:
+        context.stopping.set()
+    return agreed
 
 
 def _run_step(training: Training, batch: dataset.Batch, rate: float, ranks: Ranks, budget: memory.Budget) -> StepResult:
