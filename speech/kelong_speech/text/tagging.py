@@ -1,8 +1,8 @@
 """jieba's guess at words its dictionary lacks, and their parts of speech, in a fraction of its time.
 
 The hidden Markov model, its probabilities and the path it finds are jieba's own, ties included. Only the search
-differs: it looks at the few states that can come before each one instead of at all pairs. A state is a place in a word (B begin,
-M middle, E end, S single) with a part of speech.
+differs: it looks at the few states that can come before each one instead of at all pairs. A state is a place in a word
+(B begin, M middle, E end, S single) with a part of speech.
 """
 
 from collections.abc import Mapping, Sequence
