@@ -146,12 +146,12 @@ def _checkpoints(out: Path, uid: str) -> Iterator[manifests.CheckpointManifest]:
             yield manifest
 
 
-def _speaking(out: Path, manifest: manifests.CheckpointManifest, wavs: Path) -> Say:
+def _speaking(out: Path, manifest: manifests.CheckpointManifest, wavs: Path, style: voice.Style) -> Say:
     spoken = voice.Voice.load(stores.FolderStore(out / "store"), manifest, out / "scored")
     wavs.mkdir(parents=True, exist_ok=True)
 
     def say(text: str) -> tuple[Samples, int]:
-        speech = spoken.say_text(text, voice.Style(speaker=prove.SPEAKER))
+        speech = spoken.say_text(text, style)
         soundfile.write(wavs / f"{text[:8]}.wav", speech.samples, speech.sample_rate_hz)
         return speech.samples, speech.sample_rate_hz
 
@@ -165,20 +165,24 @@ def main() -> None:
     parser.add_argument("--uid", default="proof")
     parser.add_argument("--standin", action="store_true", help="score the stand-in speaker itself")
     parser.add_argument("--every", type=int, default=1, help="score only steps that this divides")
+    parser.add_argument("--noise", type=float, default=voice.Style.noise, help="how much the sound may vary")
+    parser.add_argument("--sdp-ratio", type=float, default=voice.Style.sdp_ratio, help="how much durations may vary")
     given = parser.parse_args()
+    style = voice.Style(speaker=prove.SPEAKER, noise=given.noise, sdp_ratio=given.sdp_ratio)
     torch.set_num_threads(1)
     out = given.out.resolve()
     judges = Judges(out)
     if given.standin:
         _tell(judges.score(0, _stand_in()))
         return
-    file = out / f"scores-{given.uid}.json"
+    manner = "" if style == voice.Style(speaker=prove.SPEAKER) else f"-{given.noise:g}-{given.sdp_ratio:g}"
+    file = out / f"scores-{given.uid}{manner}.json"
     scores = {entry["step"]: entry for entry in json.loads(file.read_text("utf-8"))} if file.exists() else {}
     for manifest in _checkpoints(out, given.uid):
         if manifest.step in scores or manifest.step % given.every:
             continue
-        wavs = out / "spoken" / f"{given.uid}-{manifest.step}"
-        score = judges.score(manifest.step, _speaking(out, manifest, wavs))
+        wavs = out / "spoken" / f"{given.uid}{manner}-{manifest.step}"
+        score = judges.score(manifest.step, _speaking(out, manifest, wavs, style))
         scores[score.step] = dataclasses.asdict(score)
         file.write_text(json.dumps(list(scores.values()), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         _tell(score)
