@@ -212,6 +212,11 @@ _SOUNDS: dict[str, AudioConfig] = {
 PRESETS = tuple(_SIZES)
 
 
+def sound(preset: str) -> AudioConfig:
+    """How a preset hears and makes sound."""
+    return _SOUNDS.get(preset, AudioConfig())
+
+
 def preset(
     name: str,
     *,
@@ -240,7 +245,7 @@ def preset(
         preset=name,
         speakers=speakers,
         front_end=front_end or FrontEndConfig(),
-        audio=_SOUNDS.get(name, AudioConfig()),
+        audio=sound(name),
         model=ModelConfig(
             speakers=rows,
             text_feature_channels=text_feature_channels,

@@ -32,6 +32,19 @@ def test_the_saved_configuration_names_the_front_end_of_the_corpus(bench, run_he
         assert (spoken.phones, spoken.tones) == (clip.phones, clip.tones)
 
 
+def test_a_text_must_fit_into_the_frames_of_the_preset(bench) -> None:
+    """75 frames a second are fewer than 86: what just fits one preset need not fit another."""
+    clip = dataclasses.replace(bench.corpus().clips[0], text="一二三四五六七八九十" * 2)
+    symbols = len(frontend.analyse(clip.text).ids().phone_ids)
+    tight = dataclasses.replace(bench.corpus(), clips=(dataclasses.replace(clip, samples=symbols * 512),))
+    kept = {}
+    for preset in ("tiny", "small"):
+        order = dataclasses.replace(bench.order(), model=orders.Model(preset=preset))
+        read = phonemes.run(dataclasses.replace(bench.context(), order=order), tight)
+        kept[preset] = [rejection.reason for rejection in read.rejections]
+    assert kept == {"tiny": [], "small": ["ImplausibleText"]}
+
+
 def test_the_lexicon_is_read_with_and_belongs_to_what_the_phonemes_depend_on(bench) -> None:
     order = dataclasses.replace(bench.order(max_steps=1, interval_steps=1), text=orders.Text(lexicon={"百": "bo2"}))
     plain, corrected = bench.context(), dataclasses.replace(bench.context(), order=order)

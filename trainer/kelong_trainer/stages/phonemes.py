@@ -9,11 +9,12 @@ from kelong_contract import conditions, manifests
 from kelong_speech import config, reading, sources
 from kelong_speech.text import frontend
 
+from kelong_trainer import decoding
 from kelong_trainer.context import BadOrder, RunContext
 
 log = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 
 
 def facts(context: RunContext) -> dict[str, object]:
@@ -23,6 +24,7 @@ def facts(context: RunContext) -> dict[str, object]:
         "front_end": config.FrontEndConfig().version,
         "profile": context.order.training.profile,
         "lexicon": context.order.text.lexicon,
+        "frame_s": config.sound(context.order.model.preset).frame_s,
         "polyphones": _polyphone_identity(context),
     }
 
@@ -62,12 +64,13 @@ def _polyphone_identity(context: RunContext) -> str:
 def run(context: RunContext, corpus: manifests.Corpus) -> manifests.Corpus:
     """The corpus with phones in every clip; a clip whose text cannot be spoken becomes a rejection that says why."""
     reader = front_end(context)
+    sound = config.sound(context.order.model.preset)
     clips: list[manifests.Clip] = []
     rejections: list[manifests.Rejection] = []
     with context.telemetry.stage("phonemes", len(corpus.clips), "clips") as bar:
         for clip in corpus.clips:
             context.check_stopping()
-            outcome = _analyse(clip, reader)
+            outcome = _analyse(clip, reader, sound)
             if isinstance(outcome, manifests.Clip):
                 clips.append(outcome)
             else:
@@ -79,7 +82,9 @@ def run(context: RunContext, corpus: manifests.Corpus) -> manifests.Corpus:
     )
 
 
-def _analyse(clip: manifests.Clip, reader: frontend.FrontEnd) -> manifests.Clip | manifests.Rejection:
+def _analyse(
+    clip: manifests.Clip, reader: frontend.FrontEnd, sound: config.AudioConfig
+) -> manifests.Clip | manifests.Rejection:
     where = f"{clip.recording} from {clip.start_s:.2f} s to {clip.end_s:.2f} s ('{clip.text[:40]}')"
     rejected = manifests.Rejection(
         recording=clip.recording, start_s=clip.start_s, end_s=clip.end_s, reason="Unspeakable", message=where
@@ -89,7 +94,7 @@ def _analyse(clip: manifests.Clip, reader: frontend.FrontEnd) -> manifests.Clip 
     except frontend.UnspeakableText as error:
         return dataclasses.replace(rejected, message=f"{where}: {error.message}")
     symbols = len(utterance.ids().phone_ids)
-    frames = clip.samples // config.AudioConfig().hop_samples
+    frames = clip.samples * sound.sample_rate_hz // decoding.SAMPLE_RATE_HZ // sound.hop_samples
     if symbols > frames:  # alignment gives each symbol a frame at least
         message = f"{where}: its text needs {symbols} frames and the clip has {frames}"
         return dataclasses.replace(rejected, reason="ImplausibleText", message=message)
