@@ -16,13 +16,15 @@ MAX_CHARACTERS = 80  # some 15 s of speech, the length of the longest clips peop
 SENTENCE_PAUSE_S = 0.2
 PARAGRAPH_PAUSE_S = 0.5
 
+# Pinyin, a pause or a breath in brackets: nothing in it ends a sentence or a clause.
+_INLINE = r"\[[A-Za-züÜ:\d ]{1,250}\]"
 # A sentence with its closing marks and quotes; what remains at the end may have none.
-_SENTENCE = re.compile(r"[^。！？；!?;…\n]*[。！？；!?;…\n]+[”’」』）)\"'\s]*|[^。！？；!?;…\n]+")
+_IN_SENTENCE = rf"(?>{_INLINE}|[^。！？；!?;…\n])"
+_SENTENCE = re.compile(rf"{_IN_SENTENCE}*+[。！？；!?;…\n]+[”’」』）)\"'\s]*|{_IN_SENTENCE}++")
 # A comma or colon between digits is part of a number or a time.
-_CLAUSE = re.compile(
-    r"(?:[^，,、：:]|(?<=\d)[,:：](?=\d))*(?!(?<=\d)[,:：](?=\d))[，,、：:]+[”’」』）)\"'\s]*|(?:[^，,、：:]|(?<=\d)[,:：](?=\d))+"
-)
-_INSEPARABLE = re.compile(r"[0-9A-Za-z.:%,/@°℃+\[\]'-]{2}")
+_IN_CLAUSE = rf"(?>{_INLINE}|[^，,、：:]|(?<=\d)[,:：](?=\d))"
+_CLAUSE = re.compile(rf"{_IN_CLAUSE}*+[，,、：:]+[”’」』）)\"'\s]*|{_IN_CLAUSE}++")
+_INSEPARABLE = re.compile(r"[0-9A-Za-z.:%,/@°℃+#'’\[\]-]{2}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,8 @@ def read(text: str, front_end: frontend.FrontEnd | None = None, max_characters: 
 def split(text: str, max_characters: int = MAX_CHARACTERS) -> list[str]:
     """The text in parts of at most that many characters, cut at sentence ends, else at commas, else anywhere.
 
-    Joined, the parts are the text. What holds only marks stays with the part before it, even beyond the limit.
+    Joined, the parts are the text. What holds only marks stays with the part before it, and a reading in brackets with
+    its characters, even beyond the limit.
     """
     if len(text) <= max_characters:
         return [text]
@@ -86,14 +89,28 @@ def _units(text: str, limit: int) -> Iterator[str]:
 
 
 def _chunks(clause: str, limit: int) -> Iterator[str]:
-    while len(clause) > limit:
-        cut = limit
-        while cut > 1 and _INSEPARABLE.fullmatch(clause[cut - 1 : cut + 1]):
-            cut -= 1  # not inside a number, a word or a [reading]
-        cut = cut if cut > 1 else limit
-        yield clause[:cut]
-        clause = clause[cut:]
-    yield clause
+    held = _held(clause)
+    start = 0
+    while len(clause) - start > limit:
+        ends = range(start + limit, start + min(limit, 2) - 1, -1)  # no piece of one character
+        cut = next(
+            (end for end in ends if end not in held and not _INSEPARABLE.fullmatch(clause[end - 1 : end + 1])), 0
+        )
+        if not cut:
+            cut = next(end for end in range(start + limit, len(clause) + 1) if end not in held)
+        yield clause[start:cut]
+        start = cut
+    if start < len(clause):
+        yield clause[start:]
+
+
+def _held(clause: str) -> frozenset[int]:
+    """Where no cut may fall: inside brackets, and between them and the characters that they speak of."""
+    return frozenset(
+        place
+        for match in re.finditer(_INLINE, clause)
+        for place in range(match.start() - len(match[0].split()) + 1, match.end())
+    )
 
 
 def _speakable(part: str) -> bool:

@@ -40,7 +40,7 @@ ACCEPTED = [
     ("spec.model.sources", {"wavlm": "hub:org/wavlm@main", "polyphone": "bundled", "speakerEmbedding": "bundled"}),
     ("spec.model.sources", {"wavlm": "none", "polyphone": "store:g2pw", "speakerEmbedding": "none"}),
     ("spec.model.sources", {"speakerEmbedding": "store:./wavlm-base-plus-sv"}),
-    ("spec.text.lexicon", {"重庆": "chong2 qing4", "绿": "lü4", "女": "nv3", "Wi Fi": "wai1 fai1", "玩儿": "wanr2"}),
+    ("spec.text.lexicon", {"重庆": "chong2 qing4", "绿": "lü4", "女": "nv3", "Wi Fi": "wai1 fei1", "玩儿": "wanr2"}),
     ("spec.text.lexicon", {f"词{number}": "ci2" for number in range(256)}),
     ("spec.text.lexicon", {"绿": "lü4", "字" * 20: " ".join(["zhuang4"] * 20)}),
     ("spec.training.maxSteps", 200_000),

@@ -35,6 +35,25 @@ def test_the_parts_join_to_the_text_and_none_is_silent(text, limit):
         assert all(any(char.isalnum() for char in part) for part in parts)
 
 
+MARKED = "绿[lu:4]，去银行[yin2 hang2][sp2]吧AI[ei1 ai4]。"
+
+
+@pytest.mark.parametrize("offset", range(26))
+@pytest.mark.parametrize("limit", [3, 8, 20])
+def test_no_reading_is_cut_from_its_characters(offset, limit):
+    text = "好" * offset + MARKED + "好" * 30
+    parts = script.split(text, limit)
+    assert "".join(parts) == text
+    for mark in ("绿[lu:4]", "银行[yin2 hang2]", "AI[ei1 ai4]", "[sp2]"):
+        assert sum(mark in part for part in parts) == 1
+    pieces = script.read(text, max_characters=limit).pieces
+    assert "'" not in "".join(piece.utterance.spoken for piece in pieces)
+
+
+def test_brackets_without_end_are_split_in_no_time():
+    assert "".join(script.split("[a" * 2000 + "[b]" * 2000, 80)) == "[a" * 2000 + "[b]" * 2000
+
+
 def test_pauses_stand_between_pieces_and_are_longer_between_paragraphs():
     lines = script.read("今天很好。明天更好。\n后天也很好。", max_characters=6)
     assert [piece.pause_before_s for piece in lines.pieces] == [0.0, 0.2, 0.5]

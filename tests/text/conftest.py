@@ -54,6 +54,12 @@ def heard() -> Callable[[str], str]:
 
 
 @pytest.fixture(scope="session")
+def spelled() -> Callable[[frontend.Utterance], str]:
+    """Spells an utterance in pinyin."""
+    return pinyin_of
+
+
+@pytest.fixture(scope="session")
 def read() -> Callable[..., str]:
     """Reads a text aloud, so to speak: written Chinese to pinyin."""
 

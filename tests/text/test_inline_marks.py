@@ -26,6 +26,8 @@ ROWS = [
     ("去中国银行[yin2 xing2]吧", "qu4 zhong1 guo2 yin2 xing2 ba5"),
     ("（[sp1]）好", "' sp1 ' hao3"),
     ("[笑]好", "' xiao4 ' hao3"),
+    ("玩儿[wanr2]", "war2"),
+    ("去玩儿[war4]吧", "qu4 war4 ba5"),
 ]
 
 
@@ -48,6 +50,8 @@ def test_a_pause_has_tone_0_one_phone_and_a_comma_for_the_text_encoder() -> None
         ("AI[ei1 ai4]好", "AI好", "EE ei AA ai h ao"),
         ("学C++[xi1 jia1 jia1]", "学C++", "x ve x i j ia j ia"),
         ("5G[wu3 ji4]", "5G", "w u j i"),
+        ("U.S.[mei3 guo2]好", "U.S.好", "m ei g uo h ao"),
+        ("3.5[san1]好", "3.5好", "s an h ao"),
         ("说iPhone[ai4 feng5]吧", "说iPhone吧", "sh uo AA ai f eng b a"),
     ],
 )
@@ -56,6 +60,18 @@ def test_several_syllables_behind_a_latin_word_are_the_words(written: str, spoke
     assert said.spoken == spoken
     assert " ".join(said.phones[1:-1]) == phones
     assert set(said.language_ids) == {0}
+
+
+def test_a_bracket_is_for_the_word_before_it_and_not_for_the_sentence_before_that() -> None:
+    said = frontend.analyse("OK.AI[ei1 ai4]")
+    assert "AI" in said.spoken and "OK" in said.spoken
+    assert set(said.language_ids[1:3]) == {2}
+    assert said.phones[-5:-1] == ("EE", "ei", "AA", "ai")
+
+
+def test_a_coloured_syllable_needs_its_er() -> None:
+    with pytest.raises(frontend.UnspeakableText, match="written with a 儿"):
+        frontend.analyse("游玩[wanr2]")
 
 
 def test_a_bracket_belongs_to_the_span_of_what_it_stands_behind() -> None:

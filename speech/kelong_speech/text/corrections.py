@@ -6,12 +6,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, Self
 
-from kelong_speech.text import phonemes, pinyin
+from kelong_contract import lexicon
 
-MOST_SYLLABLES: Final = 32
-
-_SYLLABLE: Final = re.compile(r"[a-zü:]{1,8}[1-5]")
-_HAN: Final = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+from kelong_speech.text import pinyin
 
 
 class BadLexicon(ValueError):
@@ -19,24 +16,18 @@ class BadLexicon(ValueError):
 
 
 def syllables(reading: str) -> tuple[pinyin.Syllable, ...] | None:
-    """`yin2 hang2` as syllables: pinyin with the tone digit behind, 5 neutral, v, ü or u: for ü. None if it is not."""
-    said = []
-    for spelled in reading.lower().split():
-        if not _SYLLABLE.fullmatch(spelled):
-            return None
-        spelling = spelled[:-1].replace("u:", "v").replace("ü", "v")
-        if not phonemes.is_syllable(spelling):
-            return None
-        said.append(pinyin.Syllable(spelling, int(spelled[-1])))
-    return tuple(said) or None
+    """`yin2 hang2` as syllables, by `kelong_contract.lexicon`: `wanr2` is wan2 and the colour r2. None if it is not."""
+    said = lexicon.syllables(reading)
+    return None if said is None else tuple(pinyin.Syllable(*spelled) for spelled in said)
 
 
 @dataclass(frozen=True)
 class Lexicon:
     """Written words with the syllables they are said with. Words are found as written, the longest first.
 
-    A word of Chinese characters has one syllable for each; one with Latin letters or digits in it has as many as it
-    takes, and is not found inside a longer Latin word.
+    A word of Chinese characters has one syllable for each, a 儿 that only colours the one before it the syllable `r`;
+    one with Latin letters or digits in it has as many as it takes, and is not found inside a longer Latin word or
+    number.
     """
 
     words: Mapping[str, tuple[pinyin.Syllable, ...]] = field(default_factory=dict)
@@ -44,18 +35,10 @@ class Lexicon:
     @classmethod
     def from_entries(cls, entries: Mapping[str, str]) -> Self:
         """The lexicon of a resource: word to pinyin. Raises BadLexicon naming every entry that cannot be used."""
-        faults = []
-        words = {}
-        for word, reading in entries.items():
-            said = syllables(reading)
-            fault = _fault(word, reading, said)
-            if fault or said is None:
-                faults.append(fault)
-            else:
-                words[word] = said
+        faults = "; ".join(lexicon.faults(entries))
         if faults:
-            raise BadLexicon("The lexicon cannot be used: " + "; ".join(faults) + ".")
-        return cls(words)
+            raise BadLexicon(f"The lexicon cannot be used: {faults}.")
+        return cls({word: syllables(reading) or () for word, reading in entries.items()})
 
     def find(self, text: str, start: int, end: int) -> Iterator[re.Match[str]]:
         """The lexicon's words in a part of a text, from left to right."""
@@ -66,26 +49,22 @@ class Lexicon:
         return re.compile("|".join(map(_bounded, sorted(self.words, key=len, reverse=True))))
 
 
+_LETTER: Final = re.compile(r"[A-Za-z]")
+_DIGIT: Final = re.compile(r"\d")
+
+
 def _bounded(word: str) -> str:
-    letter = re.compile(r"[A-Za-z]")
-    first = r"(?<![A-Za-z])" if letter.match(word[0]) else ""
-    last = r"(?![A-Za-z])" if letter.match(word[-1]) else ""
+    """A pattern that finds the word, but neither inside a Latin word nor inside a number."""
+    first = last = ""
+    if _LETTER.match(word[0]):
+        first = r"(?<![A-Za-z])"
+    elif _DIGIT.match(word[0]):
+        first = r"(?<!\d)(?<!\d[.,])"
+    if _LETTER.match(word[-1]):
+        last = r"(?![A-Za-z])"
+    elif _DIGIT.match(word[-1]):
+        last = r"(?!\d)(?![.,]\d)"
     return first + re.escape(word) + last
-
-
-def _fault(word: str, reading: str, said: tuple[pinyin.Syllable, ...] | None) -> str:
-    entry = f"{word!r} has the entry {reading!r}"
-    if not word or word != word.strip() or any(char in word for char in "[]\n"):
-        return f"{word!r} is no word: write it without brackets and without space at its ends"
-    if said is None:
-        return f"{entry}, expected pinyin syllables with their tones from 1 to 5, such as 'yin2 hang2'"
-    if len(said) > MOST_SYLLABLES:
-        return f"{entry} of {len(said)} syllables, expected at most {MOST_SYLLABLES}"
-    if all(map(_HAN.match, word)) and len(said) != len(word):
-        return f"{entry} of {len(said)} syllables for {len(word)} characters, expected one for each"
-    if not any(char.isalnum() for char in word):
-        return f"{entry}, but there is no letter, digit or Chinese character in the word"
-    return ""
 
 
 NOTHING: Final = Lexicon()

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from kelong_contract.lexicon import is_han
+
 from kelong_speech.text import corrections, numbers, phonemes, pinyin, signs, symbols
 from kelong_speech.text.utterance import UnspeakableText
 
@@ -19,14 +21,15 @@ class Unit(NamedTuple):
     """One thing that is said, and the part [start, end) of the written text it comes from.
 
     `text` is a Chinese character, a mark, an inline mark such as `sp2`, a Latin word in its letters, or a space, which
-    parts two Latin words and is not heard. `reading` is what the writer asked for, `行[hang2]` or by the lexicon; then
-    `text` may also be a word of any kind.
+    parts two Latin words and is not heard. `reading` is what the writer asked for, `行[hang2]`, or the lexicon
+    (`is_listed`); then `text` may also be a word of any kind.
     """
 
     text: str
     start: int
     end: int
     reading: tuple[pinyin.Syllable, ...] = ()
+    is_listed: bool = False
 
 
 _MARKS: Final = {
@@ -44,8 +47,10 @@ _SPOKEN_MARKS: Final = frozenset(symbols.MARKS + symbols.INLINE_MARKS)
 # Pinyin in brackets, one syllable or several, or the name of a pause or breath.
 _SYLLABLE: Final = r"[A-Za-züÜ:]{1,8}\d?"
 _INLINE: Final = re.compile(rf"\[({_SYLLABLE}(?: {_SYLLABLE})*)\]")
-# What a word of Latin letters and digits before a bracket is made of.
-_WORD_BEFORE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9'’.+#-]*$")
+# What a word of Latin letters and digits before a bracket is made of; a point ends it but in numbers and initials.
+_WORD_BEFORE: Final = re.compile(
+    r"(?:(?<![A-Za-z])(?:[A-Za-z]\.)+[A-Za-z]?|[A-Za-z0-9](?:[A-Za-z0-9'’+#-]|(?<=\d)\.(?=\d))*)$"
+)
 _WORD: Final = re.compile(r"[A-Za-z]+(?:['’][A-Za-z]+)*")
 # What may stand between two Latin words without a pause: Wi-Fi, TCP/IP, machine learning.
 _JOINT: Final = re.compile(r"[ \t\u00a0]+|[-‐‑/_·]")
@@ -129,9 +134,11 @@ def _give(stretch: list[Unit], reading: tuple[pinyin.Syllable, ...], match: re.M
     if not stretch or stretch[-1].end != match.start():
         raise _no_mark(match)
     word = _WORD_BEFORE.search(written, max(0, match.start() - 40), match.start())
-    if word and stretch[-1].text.isascii():
-        kept = [unit for unit in stretch if unit.end <= word.start()]
-        stretch[:] = [*kept, Unit(word[0], word.start(), match.end(), reading)]
+    begin = word.start() if word else match.start() - len(reading)
+    _loosen(stretch, begin, written)
+    if word:
+        kept = [unit for unit in stretch if unit.end <= begin]
+        stretch[:] = [*kept, Unit(word[0], begin, match.end(), reading)]
         return
     if not is_han(stretch[-1].text):
         raise _no_mark(match)
@@ -141,8 +148,26 @@ def _give(stretch: list[Unit], reading: tuple[pinyin.Syllable, ...], match: re.M
             f"{match[0]} has {len(reading)} syllables, and there are not as many Chinese characters before it.",
             match.start(),
         )
-    stretch[-len(reading) :] = [unit._replace(reading=(said,)) for unit, said in zip(meant, reading, strict=True)]
+    if any(said.spelling == phonemes.R_COLOUR and unit.text != "儿" for unit, said in zip(meant, reading, strict=True)):
+        raise UnspeakableText(
+            f"{match[0]} has a coloured syllable, which is written with a 儿: 玩儿[wanr2].", match.start()
+        )
+    stretch[-len(reading) :] = [
+        unit._replace(reading=(said,), is_listed=False) for unit, said in zip(meant, reading, strict=True)
+    ]
     stretch[-1] = stretch[-1]._replace(end=match.end())
+
+
+def _loosen(stretch: list[Unit], begin: int, written: str) -> None:
+    """Words of the lexicon that reach beyond `begin` as their characters again: a bracket comes before the lexicon."""
+    place = len(stretch)
+    while place and stretch[place - 1].end > begin:
+        place -= 1
+    reaching = stretch[place:]
+    del stretch[place:]
+    for unit in reaching:
+        is_word = unit.is_listed and len(unit.text) > 1
+        stretch += _characters(written, unit.start, unit.end) if is_word else (unit,)
 
 
 def _raw(written: str, start: int, end: int, lexicon: corrections.Lexicon) -> Iterator[Unit]:
@@ -153,9 +178,9 @@ def _raw(written: str, start: int, end: int, lexicon: corrections.Lexicon) -> It
         reading = lexicon.words[match[0]]
         if len(reading) == len(match[0]) and all(map(is_han, match[0])):
             for place, said in enumerate(reading, match.start()):
-                yield Unit(written[place], place, place + 1, (said,))
+                yield Unit(written[place], place, place + 1, (said,), is_listed=True)
         else:
-            yield Unit(match[0], match.start(), match.end(), reading)
+            yield Unit(match[0], match.start(), match.end(), reading, is_listed=True)
     yield from _characters(written, start, end)
 
 
@@ -192,16 +217,6 @@ def _plain_form(char: str) -> str | None:
     return _PLAIN.get(char, char)
 
 
-@lru_cache(maxsize=8192)
-def is_han(char: str) -> bool:
-    """Whether the character is a Chinese one, of any Unicode block."""
-    if len(char) != 1:
-        return False
-    return "\u4e00" <= char <= "\u9fff" or unicodedata.name(char, "").startswith(
-        ("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH")
-    )
-
-
 def _read(raw: Sequence[Unit]) -> Iterator[Unit]:
     """Numbers and signs as they are said; all that was read from one thing has that thing's span."""
     text = "".join(unit.text if len(unit.text) == 1 else _FIXED for unit in raw)
@@ -211,7 +226,7 @@ def _read(raw: Sequence[Unit]) -> Iterator[Unit]:
         yield from raw[done : reading.start]
         done = reading.end
         for unit in raw[reading.start : reading.end]:
-            if unit.reading:
+            if unit.reading and not unit.is_listed:  # of the lexicon's words and a number the number wins
                 raise UnspeakableText(
                     f"The pinyin after {unit.text} cannot be used: {text[reading.start : reading.end].strip()} is read "
                     f"as {reading.spoken}.",

@@ -12,38 +12,7 @@ A voice trained on little erhua so hears vowels it knows in an order that is nea
 from functools import cache
 from typing import Final
 
-_ZH = "a ai an ang ao e ei en eng i ong ou u ua uai uan uang ui un uo"
-_GKH = "a ai an ang ao e ei en eng ong ou u ua uai uan uang ui un uo"
-_JQX = "i ia ian iang iao ie in ing iong iu u v uan van ue ve un vn"
-_ZC = "a ai an ang ao e ei en eng i ong ou u uan ui un uo"
-_B = "a ai an ang ao ei en eng i ian iao ie in ing o u"
-
-_FINALS: Final = {
-    "": "a ai an ang ao e ei en eng er o ou",
-    "zh": _ZH,
-    "ch": _ZH.replace(" ei ", " "),
-    "sh": _ZH.replace(" ong ", " "),
-    "b": _B,
-    "p": _B + " ou",
-    "m": _B + " e iu ou",
-    "f": "a an ang ei en eng o ou u",
-    "d": "a ai an ang ao e ei en eng i ia ian iao ie ing iu ong ou u uan ui un uo",
-    "t": "a ai an ang ao e ei eng i ian iao ie ing ong ou u uan ui un uo",
-    "n": "a ai an ang ao e ei en eng i ian iang iao ie in ing iu ong ou u uan un uo v ve",
-    "l": "a ai an ang ao e ei eng i ia ian iang iao ie in ing iu o ong ou u uan un uo v ve",
-    "g": _GKH,
-    "k": _GKH,
-    "h": _GKH,
-    "j": _JQX,
-    "q": _JQX,
-    "x": _JQX,
-    "r": "an ang ao e en eng i ong ou u ua uan ui un uo",
-    "z": _ZC,
-    "c": _ZC,
-    "s": _ZC.replace(" ei ", " "),
-    "y": "a an ang ao e i in ing o ong ou u v uan van ue ve un vn",
-    "w": "a ai an ang ei en eng o u",
-}
+from kelong_contract import pinyin
 
 # After these initials the letter u is u-umlaut: ju, quan, xue, yun.
 _UMLAUT: Final = {"u": "v", "ue": "ve", "uan": "van", "un": "vn"}
@@ -66,7 +35,9 @@ def _pair(initial: str, final: str) -> tuple[str, str]:
 @cache
 def syllables() -> dict[str, tuple[str, str]]:
     """Every known syllable's spelling with its two phones."""
-    return {initial + final: _pair(initial, final) for initial, finals in _FINALS.items() for final in finals.split()}
+    return {
+        initial + final: _pair(initial, final) for initial, finals in pinyin.FINALS.items() for final in finals.split()
+    }
 
 
 # What is left of a final before the r-colour; the others stay whole. Nothing is left where only [ɚ] is heard: 根儿.
@@ -74,7 +45,7 @@ _BEFORE_R: Final = {
     "ai": "a", "an": "a", "ia": "ia", "ian": "ia", "En": "a", "uai": "ua", "uan": "ua", "van": "ve",
     "ei": "", "en": "", "ir": "", "i0": "", "er": "", "in": "i", "ui": "u", "un": "u", "vn": "v",
 }  # fmt: skip
-R_COLOUR: Final = "r"
+R_COLOUR: Final = pinyin.R_COLOUR
 
 
 @cache
@@ -82,8 +53,8 @@ def _rhotic() -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {R_COLOUR: ("er",)}
     for spelling, (first, final) in syllables().items():
         left = _BEFORE_R.get(final, final)
-        if spelling + R_COLOUR not in syllables() and spelling != "er":
-            found.setdefault(spelling + R_COLOUR, (first, left) if left else (first,))
+        if pinyin.is_coloured(spelling + R_COLOUR):
+            found[spelling + R_COLOUR] = (first, left) if left else (first,)
     return found
 
 

@@ -116,11 +116,12 @@ class PieceReader:
 
 
 def _colours(phrase: _Phrase) -> list[int]:
-    """Where 儿 only colours the syllable before it: 玩儿, 一会儿; the dictionaries' er5 says so."""
+    """Where 儿 only colours the syllable before it: 玩儿, 一会儿; the dictionaries' er5 says so, or the writer's r."""
     found: list[int] = []
     for place in range(1, len(phrase.text)):
         read = (phrase.spellings[place], phrase.tones[place])
-        asked = phrase.text[place] == "儿" and read == ("er", 5) and place not in phrase.given
+        by_dictionary = phrase.text[place] == "儿" and read == ("er", 5) and place not in phrase.given
+        asked = by_dictionary or phrase.spellings[place] == phonemes.R_COLOUR
         can_be = place - 1 not in found and phonemes.is_rhotic(phrase.spellings[place - 1] + phonemes.R_COLOUR)
         if asked and can_be:
             found.append(place)
