@@ -27,6 +27,13 @@ def test_no_batch_pads_beyond_its_bound_unless_it_is_one_long_clip(lengths: list
         assert len(batch) <= dataset.MOST_ITEMS
 
 
+def test_a_batch_of_short_clips_is_bounded_by_its_items_and_a_large_one_has_room_for_more() -> None:
+    short = [50] * 400
+    for batch_frames, most in ((4000, 32), (8000, 32), (25_000, 100)):
+        sizes = [len(batch) for batch in dataset.plan(short, batch_frames, 1, 0)]
+        assert max(sizes) == most and sum(sizes) == 400, batch_frames
+
+
 def test_the_plan_is_a_function_of_seed_and_epoch() -> None:
     lengths = [200 + 37 * index for index in range(40)]
     assert dataset.plan(lengths, 3000, 7, 3) == dataset.plan(lengths, 3000, 7, 3)

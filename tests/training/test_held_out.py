@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 
 import pytest
-from kelong_contract import codec, manifests
+import torch
+from kelong_contract import codec, layout, manifests
 from kelong_speech import config
-from kelong_trainer import dataset, held_out, pipeline
+from kelong_trainer import clip_features, dataset, held_out, pipeline
 
 
 def corpus_of(**clips: int) -> manifests.Corpus:
@@ -59,6 +61,19 @@ def test_the_seconds_held_out_are_counted_as_dropped() -> None:
     assert (report.clips, report.kept_s) == (102, 306.0)
     assert [(speaker.name, speaker.clips) for speaker in report.speakers] == [("Mei", 97), ("Ada", 5)]
     assert report.dropped == (manifests.Dropped(reason="HeldOut", count=3, duration_s=9.0),)
+
+
+def test_how_a_speaker_usually_sounds_is_told_by_the_clips_trained_on_alone(bench, tmp_path) -> None:
+    clips = []
+    for index, clip in enumerate(bench.corpus().clips[:3]):
+        key = layout.feature(bench.place, clip_features.STYLE, str(index))
+        bench.store.put(key, clip_features.encode(torch.eye(4)[index]))
+        clips.append(dataclasses.replace(clip, features={clip_features.STYLE: key}))
+    corpus = dataclasses.replace(bench.corpus(), clips=tuple(clips), held_out=(clips[2].sha256,))
+
+    usual = dataset.FeatureFiles(bench.store, tmp_path).usual_style(corpus, "Mei")
+
+    assert usual == pytest.approx((0.5**0.5, 0.5**0.5, 0, 0))
 
 
 def test_batches_have_no_clip_that_is_held_out(bench, tmp_path) -> None:

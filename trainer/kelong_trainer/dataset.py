@@ -41,9 +41,7 @@ log = logging.getLogger(__name__)
 # take it, may have one for each 250 frames, which is about 3 s.
 MOST_ITEMS, FRAMES_PER_ITEM = 32, 250
 LENGTH_JITTER = 0.1  # neighbours by length change from epoch to epoch
-CACHE_BYTES = (
-    1 << 30
-)  # spectrograms and samples kept in memory; beyond that they are computed again (about 10 ms a clip)
+CACHE_BYTES = 1 << 30  # of examples kept in memory; beyond that they are made again
 BATCHES_AHEAD = 2
 
 
@@ -63,7 +61,7 @@ class Example:
     @property
     def size_bytes(self) -> int:
         """What it costs to keep."""
-        held = (self.samples, self.spectrogram, self.text_features, self.style)
+        held = (self.samples, self.spectrogram, self.text_features, self.style, self.durations)
         return sum(tensor.nbytes for tensor in held if tensor is not None)
 
 
@@ -161,8 +159,8 @@ class FeatureFiles:
         return clip_features.channels(path) if path else None
 
     def usual_style(self, corpus: manifests.Corpus, speaker: str) -> tuple[float, ...] | None:
-        """How a speaker usually sounds: the mean of their clips' style vectors, of unit length."""
-        vectors = [self.style(clip) for clip in corpus.clips if clip.speaker == speaker]
+        """How a speaker usually sounds: the mean style vector of the clips trained on, of unit length."""
+        vectors = [self.style(clip) for clip in held_out.trained_on(corpus) if clip.speaker == speaker]
         given = [vector for vector in vectors if vector is not None]
         if not given:
             return None

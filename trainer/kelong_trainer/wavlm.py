@@ -9,6 +9,7 @@ B batch, S samples, L hidden states, H their width, N WavLM frames (one each 20 
 
 from __future__ import annotations
 
+import hashlib
 import pathlib
 from typing import Any
 
@@ -18,14 +19,17 @@ from torch import Tensor
 from torchaudio import transforms
 
 SAMPLE_RATE_HZ = 16_000  # what every WavLM was trained on
-SHORTEST_S = 0.025  # the receptive field of its first layers: less sound gives no frame
 
 
 class Ears:
-    """A frozen WavLM behind a resampler. No part of a training state: it never changes and is never saved."""
+    """A frozen WavLM behind a resampler. No part of a training state: it never changes and is never saved.
+
+    `identity` is the SHA-256 of its tensors and their names, whichever form of file they came from.
+    """
 
     def __init__(self, model: Any, sample_rate_hz: int) -> None:
         self._model = model.eval().requires_grad_(False)
+        self.identity = _digest(model)
         self._resample: Any = transforms.Resample(sample_rate_hz, SAMPLE_RATE_HZ).to(model.device)
 
     @classmethod
@@ -51,3 +55,11 @@ class Ears:
         at_its_rate = self._resample(sound.squeeze(1).float())
         heard = self._model(at_its_rate, output_hidden_states=True).hidden_states
         return torch.stack(heard, dim=1).transpose(2, 3).flatten(1, 2)
+
+
+def _digest(model: Any) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name}\0".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
