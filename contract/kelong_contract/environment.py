@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from kelong_contract import names, orders, store
 
+_NO_LIMIT_BYTES = 1 << 60  # cgroup v1 says "no limit" with a number of this size
+
 
 class BadEnvironment(Exception):
     """The environment does not say what it must; `faults` names every variable."""
@@ -104,6 +106,12 @@ def available_threads(root: pathlib.Path = pathlib.Path("/sys/fs/cgroup")) -> in
     usable = len(os.sched_getaffinity(0))
     quota = _cgroup_quota(root)
     return max(1, min(usable, round(quota))) if quota is not None else usable
+
+
+def memory_limit_bytes(root: pathlib.Path = pathlib.Path("/sys/fs/cgroup")) -> int | None:
+    """How much memory the cgroup (v2 or v1) allows; None where there is no limit."""
+    found = _numbers(root / "memory.max") or _numbers(root / "memory" / "memory.limit_in_bytes")
+    return found[0] if found and found[0] < _NO_LIMIT_BYTES else None
 
 
 def _cgroup_quota(root: pathlib.Path) -> float | None:

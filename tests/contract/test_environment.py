@@ -77,6 +77,23 @@ def test_without_a_limit_every_usable_cpu_counts(tmp_path: pathlib.Path, files: 
     assert environment.available_threads(tmp_path) == len(os.sched_getaffinity(0))
 
 
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        ({"memory.max": "4294967296\n"}, 4 << 30),
+        ({"memory.max": "max\n"}, None),
+        ({"memory/memory.limit_in_bytes": "4294967296\n"}, 4 << 30),
+        ({"memory/memory.limit_in_bytes": "9223372036854771712\n"}, None),
+        ({}, None),
+    ],
+)
+def test_the_memory_there_is_is_the_cgroups_limit(tmp_path: pathlib.Path, files: dict[str, str], limit: int) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert environment.memory_limit_bytes(tmp_path) == limit
+
+
 def test_the_end_of_a_line_is_no_part_of_a_key() -> None:
     ends = {names.ENV_STORE_ACCESS_KEY: "access\n", names.ENV_STORE_SECRET_KEY: " very-secret\r\n"}
     theirs = {names.ENV_SOURCE_ACCESS_KEY: "theirs\n", names.ENV_SOURCE_SECRET_KEY: "hidden\n"}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import json
 import os
+import resource
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 import torch
-from kelong_contract import codec, layout, manifests, names
+from kelong_contract import codec, environment, layout, manifests, names
 from kelong_trainer import memory, step
 from kelong_trainer.context import BadOrder
 
@@ -106,26 +107,50 @@ def test_the_budget_is_halved_told_and_remembered_for_this_device_and_these_batc
 def test_a_single_clip_that_does_not_fit_is_an_error_that_says_what_to_do(bench, workshop) -> None:
     ours = budget(bench, [])
     ours.halve(workshop.batch(*CLIPS))
-    with pytest.raises(BadOrder, match=r"does not hold a training step with a single clip of 36 frames.*slicing"):
+    with pytest.raises(BadOrder, match=r"with a single clip of 36 frames: give training\.resources more memory"):
         ours.halve(workshop.batch(*CLIPS))
+    other = budget(bench, [], device="NVIDIA H100")
+    other.halve(workshop.batch(*CLIPS))
+    with pytest.raises(BadOrder, match=r"memory of NVIDIA H100 .* give training\.placement another GPU"):
+        other.halve(workshop.batch(*CLIPS))
+
+
+def test_a_process_on_a_cpu_gets_its_share_of_the_containers_memory_as_long_as_it_trains(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def limit(device: str = "cpu", ranks: int = 1) -> int:
+        with memory.bounded(torch.device(device), ranks):
+            return resource.getrlimit(resource.RLIMIT_DATA)[0]
+
+    before = resource.getrlimit(resource.RLIMIT_DATA)[0]
+    monkeypatch.setattr(environment, "memory_limit_bytes", lambda: 200 << 30)
+    assert limit() == 197 << 30 and limit(ranks=4) == (197 << 30) // 4
+    assert limit("cuda") == before
+    monkeypatch.setattr(environment, "memory_limit_bytes", lambda: None)
+    assert limit() == before and not caplog.messages
+    monkeypatch.setattr(environment, "memory_limit_bytes", lambda: 1 << 20)  # it would fail at its next allocation
+    assert limit() == before and "it holds" in caplog.text
+    assert resource.getrlimit(resource.RLIMIT_DATA)[0] == before
 
 
 PROGRAM = """
 import json, resource, sys
 import torch
 torch.set_num_threads(1)
-torch.zeros(8, 8) @ torch.zeros(8, 8)  # libraries are mapped before the limit
+from kelong_contract import environment
 from kelong_trainer import __main__ as door, loop, memory, step
-real, asked = step.run, []
+environment.memory_limit_bytes = lambda: 8 << 30
+real, asked, ballast = step.run, [], []
 def limited(state, batch, *rest):
     asked.append((len(batch.clips), rest[-1]))
     if len(asked) == 2:  # the second step finds little more than what the process holds by then
-        used = int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmSize"))) * 1024
-        resource.setrlimit(resource.RLIMIT_AS, (used + (8 << 20), resource.RLIM_INFINITY))
+        held = int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmData"))) * 1024
+        left = resource.getrlimit(resource.RLIMIT_DATA)[0] - held
+        ballast.append(torch.empty(left - (8 << 20), dtype=torch.uint8))  # counts, though nothing is written to it
         try:
             return real(state, batch, *rest)
         finally:
-            resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            ballast.clear()
     return real(state, batch, *rest)
 step.run = limited
 code = door.main(["--order", sys.argv[1]])
@@ -135,10 +160,10 @@ sys.exit(code)
 
 
 def test_a_trainer_whose_memory_ends_goes_on_with_half_the_frames(bench) -> None:
-    """A real limit of the process, and the allocator's real error, in the middle of a real training."""
+    """The limit that the front door sets from the container's, and the allocator's real error, in a real training."""
     file = bench.folder / "order.json"
     file.write_bytes(codec.dumps(bench.order(max_steps=3, interval_steps=3)))
-    environment = os.environ | {
+    variables = os.environ | {
         names.ENV_STORE_URL: bench.store.root.as_uri(),
         names.ENV_WORK_DIR: str(bench.folder / "work"),
         names.ENV_THREADS: "1",
@@ -146,7 +171,7 @@ def test_a_trainer_whose_memory_ends_goes_on_with_half_the_frames(bench) -> None
         "MALLOC_ARENA_MAX": "1",
     }
     ended = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(file)], env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", PROGRAM, str(file)], env=variables, capture_output=True, text=True, timeout=300
     )
     assert ended.returncode == names.EXIT_DONE, ended.stderr
     assert "a step did not fit into memory" in ended.stderr

@@ -9,7 +9,7 @@ import torch
 from kelong_contract.orders import LossWeights, Training
 from kelong_speech import audio, config
 from kelong_speech.synthesiser import Lessons
-from kelong_trainer import dataset, losses, state, step
+from kelong_trainer import beginning, dataset, losses, state, step
 from kelong_trainer.ranks import Part
 
 SMALL = config.preset("small", speakers=(config.Speaker(name="Mei", id=0),))
@@ -23,6 +23,18 @@ def _part(items: int, frames: int) -> Part:
 def test_its_rate_grows_stays_and_falls() -> None:
     rates = [state.rate_of_step("small", 1e-3, 0, step) for step in (1, 150, 300, 2000, 8000)]
     assert rates == pytest.approx([1e-3 / 300, 5e-4, 1e-3, 1e-3, 5e-4])
+
+
+def test_one_that_begins_trained_begins_at_its_full_rate() -> None:
+    at = state.fresh(SMALL, Training(seed=1), torch.device("cpu"))
+    settings = step.settings(Training(seed=1), SMALL, "FP32")
+    rates = [
+        beginning.Training(
+            state=at, started_at="", batch_frames=1600, settings=settings, begun_trained=begun_trained
+        ).rate_of_next_step(1e-3)
+        for begun_trained in (False, True)
+    ]
+    assert rates == pytest.approx([1e-3 / 300, 1e-3])
 
 
 def test_other_presets_keep_the_rate_of_their_epoch() -> None:

@@ -46,7 +46,17 @@ def test_a_text_that_no_longer_fits_its_sound_ends_training() -> None:
 
 
 def test_it_is_said_from_where_to_where_the_loss_rose() -> None:
-    course = trend.Trend()
-    with pytest.raises(step.Diverged, match=r"the loss mel has risen from 0\.5 to 2, medians over 200 steps"):
+    course = trend.Trend(begun_after=1000)
+    said = r"the loss mel has risen from 0\.5 \(until step 1200\) to 2, medians over 200 steps"
+    with pytest.raises(step.Diverged, match=said) as raised:
         for number in range(400):
             course.follow({"mel": 0.5 if number < 200 else 2.0, "divergence": 1.0})
+    assert raised.value.good_until == 1200
+
+
+def test_the_last_good_step_is_the_end_of_the_best_window_not_the_newest() -> None:
+    course = trend.Trend()
+    with pytest.raises(step.Diverged) as raised:
+        for number in range(3000):
+            course.follow({"mel": 1.0 if number < 800 else 1.0 + (number - 800) / 1000, "divergence": 1.0})
+    assert raised.value.good_until == 200  # the first of those that were equally good

@@ -5,6 +5,7 @@ Every rank does this by itself, from the same checkpoint and the same corpus.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import shutil
 from dataclasses import dataclass
@@ -35,7 +36,8 @@ MOST_THREADS = {"tiny": 1}
 class Training:
     """A state, and what of its beginning stays true for the voice's whole life.
 
-    The sampler's position counts batches, so it means nothing with batches of another size.
+    The sampler's position counts batches, so it means nothing with batches of another size. `begun_trained` is whether
+    it began at step 0 with a generator and its judges that had learnt: then neither is treated as untrained.
     """
 
     state: state.TrainingState
@@ -43,6 +45,14 @@ class Training:
     batch_frames: int
     settings: step.StepSettings
     origin: manifests.Origin | None = None
+    begun_trained: bool = False
+
+    def rate_of_next_step(self, ordered: float) -> float:
+        """The learning rate of the step after the last finished one, where the order says `ordered`."""
+        at = self.state
+        return state.rate_of_step(
+            at.config.preset, ordered, at.position.epoch, at.step + 1, begun_trained=self.begun_trained
+        )
 
 
 def newest(context: RunContext) -> manifests.CheckpointManifest | None:
@@ -78,9 +88,7 @@ def facts(context: RunContext, training: Training, seat: Seat) -> state.Facts:
         batch=position.batch,
         batch_frames=training.batch_frames,
         seed=order.seed,
-        learning_rate=state.rate_of_step(
-            training.state.config.preset, order.learning_rate, position.epoch, training.state.step + 1
-        ),
+        learning_rate=training.rate_of_next_step(order.learning_rate),
         ordered_learning_rate=order.learning_rate,
         started_at=training.started_at,
         threads=threads(context, seat),
@@ -89,6 +97,8 @@ def facts(context: RunContext, training: Training, seat: Seat) -> state.Facts:
         cpu=state.processor(),
         torch_version=torch.__version__,
         origin=training.origin,
+        begun_trained=training.begun_trained,
+        wavlm=None if training.settings.ears is None else training.settings.ears.identity,
     )
 
 
@@ -98,12 +108,14 @@ def _begin(context: RunContext, corpus: manifests.Corpus) -> Training:
     settings = _settings(context, config)
     at = _fresh(context, config, settings)
     origin = beginning.fill(at)
+    begun_trained = origin is not None and not beginning.resumes and initial.DISCRIMINATORS not in origin.fresh
     return Training(
         state=at,
         started_at=context.telemetry.progress.started_at or telemetry.now(),
         batch_frames=_batch_frames(context.order),
-        settings=settings,
+        settings=_judging_at_once(settings) if begun_trained else settings,
         origin=origin,
+        begun_trained=begun_trained,
     )
 
 
@@ -131,8 +143,9 @@ def _resume(context: RunContext, corpus: manifests.Corpus, saved: manifests.Chec
         state=at,
         started_at=then.started_at,
         batch_frames=then.batch_frames,
-        settings=settings,
+        settings=_judging_at_once(settings) if then.begun_trained else settings,
         origin=then.origin,
+        begun_trained=then.begun_trained,
     )
     _compare(then, facts(context, training, seat))
     ordered = context.order.training.batch_frames
@@ -151,6 +164,13 @@ def _compare(then: state.Facts, now: state.Facts) -> None:
                 before,
                 after,
             )
+    if then.wavlm not in (None, now.wavlm):
+        log.warning(
+            "model.sources.wavlm is another than before (%s, and %s now): its discriminator was trained on what the "
+            "other hears",
+            then.wavlm,
+            now.wavlm,
+        )
 
 
 def _fresh(context: RunContext, config: voice_config.VoiceConfig, settings: step.StepSettings) -> state.TrainingState:
@@ -175,6 +195,11 @@ def _settings(context: RunContext, config: voice_config.VoiceConfig) -> step.Ste
         message = f"model.sources.wavlm '{address}': {error}"
         raise BadOrder(conditions.MODEL_SOURCE_UNAVAILABLE, message) from None
     return step.settings(training, config, precision, ears)
+
+
+def _judging_at_once(settings: step.StepSettings) -> step.StepSettings:
+    """A voice that can be understood, with judges that know speech, has no need to wait for them."""
+    return dataclasses.replace(settings, judges_from=1)
 
 
 def _batch_frames(order: orders.TrainingOrder) -> int:

@@ -27,8 +27,10 @@ from kelong_trainer.interchange_files import Unusable
 log = logging.getLogger(__name__)
 
 SPEAKER_TABLE = "emb_g.weight"
+DISCRIMINATORS = "Discriminators"
+POSTERIOR_ENCODER = "PosteriorEncoder"
 # Which part of the order's `fresh` lets a network begin untrained, by the original's letters.
-_ALLOWS = {"D": "Discriminators", "WD": "WavLMDiscriminator", "DUR": "DurationDiscriminator"}
+_ALLOWS = {"D": DISCRIMINATORS, "WD": "WavLMDiscriminator", "DUR": "DurationDiscriminator"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +104,11 @@ class Beginning:
         given = dict(part.tensors)
         if letter == "G":
             given[SPEAKER_TABLE] = speakers.table
-            if self.imported.weights.speaks_only and "PosteriorEncoder" in self.fresh:
+            if self.imported.weights.speaks_only:
+                if POSTERIOR_ENCODER not in self.fresh:
+                    return [f"there is no posterior encoder (add {POSTERIOR_ENCODER} to fresh to begin it untrained)"]
                 given |= {name: tensor for name, tensor in own.items() if name.startswith(interchange.POSTERIOR)}
-                lacking.append("PosteriorEncoder")
+                lacking.append(POSTERIOR_ENCODER)
         faults = checkpoint.differences(own, given)
         if not faults:
             network.load_state_dict(given)
@@ -124,10 +128,7 @@ class Beginning:
                 moments = part.moments.get(name)
                 if moments is None or not parameter.requires_grad or (name == SPEAKER_TABLE and speakers.moved):
                     continue
-                at.optimisers[owner].state[parameter] = {
-                    kind: tensor.to(parameter.device, copy=True) if kind != "step" else tensor.clone()
-                    for kind, tensor in moments.items()
-                }
+                state.place_moments(at.optimisers[owner], parameter, moments)
         at.step, at.position = weights.step, Position(epoch=weights.epoch)
 
 
@@ -242,6 +243,6 @@ def _fetched(context: RunContext, manifest: manifests.CheckpointManifest, where:
     folder = pathlib.Path(context.work_dir) / "models" / f"step-{manifest.file(layout.GENERATOR_FILE).sha256[:32]}"
     try:
         interchange_places.fetch_step(context.store, manifest, folder)
-        return interchange_places.open_folder(folder)
+        return interchange_places.open_folder(folder, is_step=True)
     except Unusable as error:
         raise BadData(conditions.CHECKSUM_MISMATCH, f"{where} cannot be begun with: {error}") from None

@@ -51,7 +51,7 @@ def train(context: RunContext, corpus: manifests.Corpus, lease: Lease, seat: Sea
     _set_up(context, seat)
     saved = beginning.newest(context)
     training = beginning.make(context, corpus, saved, seat)
-    with auditions.running(context) as heard:
+    with memory.bounded(context.device, seat.local_size), auditions.running(context) as heard:
         heard.catch_up()
         told = meeting.Told(
             attempt=context.attempt, corpus_digest=codec.digest(corpus), step=saved.step if saved is not None else 0
@@ -82,6 +82,7 @@ def follow(context: RunContext, seat: Seat) -> None:
     saved = checkpoints.manifest(context.store, place, told.step) if told.step else None
     training = beginning.make(context, corpus, saved, seat)
     with (
+        memory.bounded(context.device, seat.local_size),
         _together(guest.come_in(context.device, context.stopping), training) as ranks,
         _loader(context, corpus, training, ranks) as loader,
     ):
@@ -127,7 +128,7 @@ def _lead(
         try:
             saved = _steps_and_saves(context, corpus, lease, seat, training, ranks, heard)
         except step.Diverged as error:
-            raise _diverged(context, at.step + 1, error) from error
+            raise _diverged(context, training, error) from error
         _wait_until_saved(context, training, ranks)
     if context.stopping.is_set() and saved == at.step:
         log.info("stopped after step %d; everything is saved", saved)
@@ -169,15 +170,36 @@ def _save(context: RunContext, training: Training, seat: Seat, *, listed: bool) 
     return publish.Save(snapshot=state.snapshot(training.state), facts=facts, listed=listed)
 
 
-def _diverged(context: RunContext, at_step: int, error: step.Diverged) -> BadData:
-    """What to tell of a step that gave no numbers; everything handed over to the publisher is in the store by now."""
+def _diverged(context: RunContext, training: Training, error: step.Diverged) -> BadData:
+    """What to tell of a training that is lost; everything handed over to the publisher is in the store by now.
+
+    Rate and precision are frozen once training has begun, so the advice is a voice that begins with a step of this one.
+    """
     saved = checkpoints.steps(context.store, context.place)
-    kept = f"step {saved[-1]} is the last good one" if saved else "no step has been saved yet"
+    good = [number for number in saved if error.good_until is None or number <= error.good_until]
+    ordered = context.order.training
+    gentler = f"a training.learningRate below {ordered.learning_rate:g}"
+    if training.settings.precision == "BF16":
+        gentler += ", or precision FP32"
+    if good:
+        kept, begins = f"step {good[-1]} is the last good one", _beginning_with(context, good[-1])
+    else:
+        kept, begins = "no step has been saved yet" if not saved else "no step from before is saved", ""
     return BadData(
         conditions.NAN_LOSS,
-        f"training diverged at step {at_step}: {error}; {kept}. Lower training.learningRate "
-        f"(now {context.order.training.learning_rate:g}) or use precision FP32",
+        f"training diverged after step {training.state.step}: {error}; {kept}. Make a new VoiceModel with {begins}"
+        f"{gentler}",
     )
+
+
+def _beginning_with(context: RunContext, number: int) -> str:
+    """What a VoiceModel's `init` must say to begin with a step of this voice."""
+    manifest = checkpoints.manifest(context.store, context.place, number)
+    begun_with = f"name: {context.order.voice.name}, step: {number}"
+    present = {item.key for item in context.store.list(layout.checkpoint(context.place, number))}
+    if not any(stored.key in present for stored in manifest.files if stored.name == state.DISCRIMINATORS):
+        begun_with += ", fresh: [Speakers, Discriminators]"
+    return f"training.init {{from: VoiceModel, voiceModel: {{{begun_with}}}}} and "
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,11 +223,13 @@ def _steps(context: RunContext, training: Training, loader: dataset.Loader, rank
         context.store, context.place, told.progress.device, training.batch_frames, told.computes_at_once
     )
     finished: collections.deque[float] = collections.deque([time.monotonic()], maxlen=SPEED_OVER_STEPS + 1)
-    course = trend.Trend()
+    course = trend.Trend(begun_after=at.step)
     with watchdog.watching(PROGRAM) as watching:
         while at.step < order.max_steps and not _asked_to_stop(context, ranks):
             loaded = loader.next()
-            rate = state.rate_of_step(at.config.preset, order.learning_rate, at.position.epoch, at.step + 1)
+            rate = training.rate_of_next_step(order.learning_rate)
+            if at.step + 1 == training.settings.judges_from > 1:
+                log.info("from step %d on, judges hear what is spoken", at.step + 1)
             with watching.step():
                 result = _run_step(training, loaded.batch, rate, ranks, budget)
             course.follow(result.losses)

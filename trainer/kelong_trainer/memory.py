@@ -12,10 +12,14 @@ from __future__ import annotations
 import dataclasses
 import gc
 import logging
+import pathlib
+import re
+import resource
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
-from kelong_contract import codec, conditions, layout, manifests
+from kelong_contract import codec, conditions, environment, layout, manifests
 from kelong_contract import store as stores
 from kelong_speech.encoders import TextBatch
 from kelong_speech.synthesiser import Recordings
@@ -28,6 +32,48 @@ log = logging.getLogger(__name__)
 
 # How a CPU's allocator, oneDNN and the GPU's libraries say that memory is exhausted, where they raise RuntimeErrors.
 _SAYINGS = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "alloc_failed")
+
+
+# What is left to whoever shares a CPU pod's memory with the ranks: the process that speaks and judges auditions, and
+# files that are being written.
+SHARE_OF_OTHERS, MOST_OF_OTHERS_BYTES = 0.25, 3 << 30
+_STATUS = pathlib.Path("/proc/self/status")
+
+
+@contextmanager
+def bounded(device: torch.device, ranks_of_pod: int) -> Iterator[None]:
+    """On a CPU: let what is more than this rank's share of the container's memory fail inside of this process.
+
+    Beyond a container's limit the kernel kills without a word: nothing would be learnt from it, and the same batch
+    would be tried again. Counted is what the process may write to (RLIMIT_DATA), so neither libraries nor mapped files.
+    On a GPU its own memory is what ends, and CUDA reserves more addresses than any pod has memory.
+    """
+    limit, held = environment.memory_limit_bytes(), _data_bytes()
+    if device.type != "cpu" or limit is None or held is None:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    own = (limit - min(int(SHARE_OF_OTHERS * limit), MOST_OF_OTHERS_BYTES)) // ranks_of_pod
+    if own <= held:
+        mib = [number >> 20 for number in (limit, own, held)]
+        log.warning("of the %d MiB of memory %d are this process's share, and it holds %d already", *mib)
+        yield
+        return
+    if soft != resource.RLIM_INFINITY:
+        own = min(own, soft)
+    resource.setrlimit(resource.RLIMIT_DATA, (own, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _data_bytes() -> int | None:
+    """What counts for RLIMIT_DATA now; None on a system that does not tell."""
+    if not _STATUS.exists():
+        return None
+    found = re.search(r"^VmData:\s+(\d+) kB$", _STATUS.read_text(), re.MULTILINE)
+    return int(found[1]) * 1024 if found else None
 
 
 class Exhausted(Exception):
@@ -128,10 +174,13 @@ class Budget:
         at_once = self.frames_at_once or padded_frames(batch)
         largest = max(padded_frames(part) for part in divide(batch, at_once))
         if all(len(part.clips) == 1 for part in divide(batch, at_once)):
+            larger = (
+                "training.resources more memory" if self._found.device == "cpu" else "training.placement another GPU"
+            )
             raise BadOrder(
                 conditions.BAD_ORDER,
                 f"the memory of {self._found.device} does not hold a training step with a single clip of {largest} "
-                "frames: give the training pod more memory, or lower slicing.maxSeconds",
+                f"frames: give {larger}, or make a VoiceModel with a smaller model.preset",
             )
         self._found = dataclasses.replace(self._found, frames_at_once=largest // 2)
         self._store.put(layout.memory(self._place), codec.dumps(self._found), "application/json")

@@ -11,6 +11,7 @@ import logging
 import math
 import pathlib
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,8 +50,9 @@ class Facts:
 
     `batch` counts batches of at most `batch_frames` padded frames. `threads`, `ranks`, `device`, `cpu` and
     `torch_version` tell whether a resume can repeat the very numbers of a run never stopped.
-    `ordered_learning_rate` is the rate before any decay. `origin` is what the voice began with. `legacy` is by
-    network, for a step whose files were imported.
+    `ordered_learning_rate` is the rate before any decay. `origin` is what the voice began with. `wavlm` is
+    the identity of the one that was heard with, None without. `legacy` is by network, for a step whose files were
+    imported.
     """
 
     step: int
@@ -67,6 +69,8 @@ class Facts:
     ranks: int = 1
     ordered_learning_rate: float | None = None
     origin: manifests.Origin | None = None
+    begun_trained: bool = False
+    wavlm: str | None = None
     legacy: dict[str, manifests.LegacyNumbers] = field(default_factory=dict)
     format: int = 1
 
@@ -132,15 +136,17 @@ def learning_rate(base: float, epoch: int) -> float:
     return base * DECAY_PER_EPOCH**epoch
 
 
-def rate_of_step(preset: str, base: float, epoch: int, step: int) -> float:
+def rate_of_step(preset: str, base: float, epoch: int, step: int, *, begun_trained: bool = False) -> float:
     """The rate of a step (from 1) in an epoch (from 0).
 
     `small` is trained from scratch at rates that it must be led to, and that are too high later on: its rate grows over
-    the first steps, stays, and falls with the square root of the step (as in Vaswani et al. 2017).
+    the first steps, stays, and falls with the square root of the step (as in Vaswani et al. 2017). One that has
+    `begun_trained` begins at its full rate.
     """
     if preset != "small":
         return learning_rate(base, epoch)
-    return base * min(1.0, step / SMALL_GROWS_TO_STEP) * min(1.0, math.sqrt(SMALL_FALLS_FROM_STEP / step))
+    grown = 1.0 if begun_trained else min(1.0, step / SMALL_GROWS_TO_STEP)
+    return base * grown * min(1.0, math.sqrt(SMALL_FALLS_FROM_STEP / step))
 
 
 def fresh(
@@ -168,6 +174,14 @@ def fresh(
         optimisers={name: _optimiser(network, training.learning_rate) for name, network in networks.items()},
         average=ema.MovingAverage(generator, training.ema_decay) if training.ema_decay is not None else None,
     )
+
+
+def place_moments(optimiser: torch.optim.AdamW, parameter: nn.Parameter, moments: Mapping[str, Tensor]) -> None:
+    """Let the optimiser go on from a parameter's `step`, `exp_avg` and `exp_avg_sq`: copies, on its device.
+
+    A fused optimiser wants the step there too, unlike the other forms.
+    """
+    optimiser.state[parameter] = {kind: tensor.to(parameter.device, copy=True) for kind, tensor in moments.items()}
 
 
 def snapshot(state: TrainingState) -> Snapshot:
@@ -294,9 +308,7 @@ def _set_moments(owner: str, network: nn.Module, optimiser: torch.optim.AdamW, m
             continue
         if len(given) != len(kinds) or any(_shape(own[kind]) != parameter.shape for kind in kinds[1:]):
             raise StateMismatch(f"{OPTIMISER} does not fit the parameter {owner} {name}")
-        optimiser.state[parameter] = {
-            kind: tensor.to(parameter.device) for kind, tensor in own.items() if tensor is not None
-        }
+        place_moments(optimiser, parameter, {kind: tensor for kind, tensor in own.items() if tensor is not None})
 
 
 def _shape(tensor: Tensor | None) -> torch.Size | None:

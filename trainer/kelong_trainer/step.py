@@ -42,7 +42,11 @@ LARGEST_NORMS = {
 
 
 class Diverged(Exception):
-    """A loss or a gradient is no longer a number; the weights must not be kept."""
+    """Training is lost. `good_until` is the last step that is known to be good, None if that is the newest saved."""
+
+    def __init__(self, said: str, *, good_until: int | None = None) -> None:
+        super().__init__(said)
+        self.good_until = good_until
 
 
 @dataclass(frozen=True, kw_only=True)

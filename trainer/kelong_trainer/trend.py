@@ -11,6 +11,7 @@ from __future__ import annotations
 import collections
 import statistics
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from kelong_trainer.step import Diverged
 
@@ -18,26 +19,35 @@ WINDOW_STEPS = 200  # medians over so many steps are compared
 WORSE_BY = {"mel": 2.0, "divergence": 10.0}
 
 
-class Trend:
-    """The course of the losses since the process began."""
+@dataclass(frozen=True, kw_only=True)
+class _Level:
+    """A loss's median over a window, and the window's last step."""
 
-    def __init__(self) -> None:
+    median: float
+    step: int
+
+
+class Trend:
+    """The course of the losses since the process began, after the step `begun_after`."""
+
+    def __init__(self, begun_after: int = 0) -> None:
         self._recent = {name: collections.deque[float](maxlen=WINDOW_STEPS) for name in WORSE_BY}
-        self._best = dict.fromkeys(WORSE_BY, float("inf"))
-        self._steps = 0
+        self._best = {name: _Level(median=float("inf"), step=begun_after) for name in WORSE_BY}
+        self._step = self._begun_after = begun_after
 
     def follow(self, losses: Mapping[str, float]) -> None:
         """Take in a step's losses; raises Diverged when a loss has left its best level for good."""
         for name, recent in self._recent.items():
             recent.append(losses[name])
-        self._steps += 1
-        if self._steps % WINDOW_STEPS:
+        self._step += 1
+        if (self._step - self._begun_after) % WINDOW_STEPS:
             return
         for name, recent in self._recent.items():
-            level = statistics.median(recent)
-            best = self._best[name] = min(self._best[name], level)
-            if best > 0 and level > WORSE_BY[name] * best:
+            now = _Level(median=statistics.median(recent), step=self._step)
+            best = self._best[name] = min(self._best[name], now, key=lambda level: level.median)
+            if best.median > 0 and now.median > WORSE_BY[name] * best.median:
                 raise Diverged(
-                    f"the loss {name} has risen from {best:.3g} to {level:.3g}, medians over {WINDOW_STEPS} steps; "
-                    "the last checkpoints may be worse than those before"
+                    f"the loss {name} has risen from {best.median:.3g} (until step {best.step}) to {now.median:.3g}, "
+                    f"medians over {WINDOW_STEPS} steps",
+                    good_until=best.step,
                 )
