@@ -165,6 +165,18 @@ def test_what_is_no_number_ends_training_and_names_the_loss(workshop) -> None:
     assert at.step == 0
 
 
+@pytest.mark.parametrize(("share", "field"), [("text_feature_dropout", "text_features"), ("style_dropout", "style")])
+def test_what_is_left_out_of_every_clip_teaches_a_step_nothing(workshop, share, field) -> None:
+    batch = workshop.batch()
+    other = dataclasses.replace(batch, text=dataclasses.replace(batch.text, **{field: getattr(batch.text, field) + 1}))
+
+    def learnt(of: Any, dropout: float) -> dict[str, float]:
+        return taken(workshop.state(), of, workshop.settings(**{share: dropout})).losses
+
+    assert learnt(batch, 1.0) == learnt(other, 1.0)
+    assert learnt(batch, 0.0) != learnt(other, 0.0)
+
+
 def test_what_is_learned_does_not_depend_on_what_was_drawn_before(workshop) -> None:
     numbers = []
     for seed in (1, 2):
