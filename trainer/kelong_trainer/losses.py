@@ -4,7 +4,7 @@ The formulas are those of HiFi-GAN (Kong et al. 2020), VITS (Kim et al. 2021), V
 (Li et al. 2023); their weights are in the order (`orders.LossWeights`, whose fields name them).
 
 A loss is a mean over the batch of all ranks; what is computed here is a rank's contribution to it (`ranks.Part`). With
-one process that is the mean itself. Padding changes none of them.
+one process that is the mean itself. Padding changes none of them but the durations' scores as the original takes them.
 
 B batch, C channels, F frames, M segment frames, T phonemes, N WavLM frames.
 """
@@ -144,7 +144,9 @@ class DurationScores:
     """How scores of durations [B, T] become losses: what a predictor gives should score 0, what was found 1.
 
     `fixed`: means over the phonemes there are, so that neither padding nor the number of items changes them, and over
-    the predictors. `as-original`: each item's mean over the padded length, summed over the items of the batch.
+    the predictors. `as-original`: each item's mean over the padded length, summed over the items of the batch. Only
+    there a loss depends on how a batch is divided, among ranks or into parts that fit into memory: each has its own
+    padding.
     """
 
     def __init__(self, mask: Tensor, part: Part, profile: Literal["fixed", "as-original"]) -> None:
