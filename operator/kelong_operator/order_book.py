@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TypeVar
 
-from kelong_contract import codec, layout, names, orders
+from kelong_contract import codec, layout, lexicon, names, orders
 from kelong_contract.resources import Gpu, InitStatus, ModelSources, Source, SynthesisJobSpec, Training, VoiceModelSpec
 
 from kelong_operator.settings import Settings
@@ -143,7 +143,16 @@ def serving_gpus(spec: VoiceModelSpec, settings: Settings) -> int:
 
 
 def _text(spec: VoiceModelSpec) -> orders.Text:
-    return orders.Text(lexicon=spec.text.lexicon)
+    entries = spec.text.lexicon
+    if entries and spec.training.profile == "as-original":
+        raise ValueError(
+            "text.lexicon cannot be used with training.profile as-original, which reads as the original method did; "
+            "leave the lexicon out or choose the profile fixed"
+        )
+    faults = "; ".join(lexicon.faults(entries))
+    if faults:
+        raise ValueError(f"text.lexicon cannot be used: {faults}")
+    return orders.Text(lexicon=entries)
 
 
 def _training(wished: Training) -> orders.Training:

@@ -120,6 +120,29 @@ def test_the_lexicon_and_the_polyphones_reach_whatever_reads_texts(build: Build)
         assert sources.polyphone == "store:g2pw"
 
 
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (
+            {"text": {"lexicon": {"Wi Fi": "wai1 fai1", "好": "hao3"}}},
+            "'Wi Fi' has the entry 'wai1 fai1', expected pin",
+        ),
+        ({"text": {"lexicon": {"重庆": "chong2"}}}, "'chong2' of 1 syllables for 2 characters"),
+        (
+            {"text": {"lexicon": LEXICON}, "training": {"profile": "as-original"}},
+            "text.lexicon cannot be used with training.profile as-original",
+        ),
+    ],
+)
+def test_a_lexicon_that_no_worker_could_use_makes_no_order(build: Build, said: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build(said)
+
+
+def test_a_lexicon_may_ask_for_erhua(build: Build) -> None:
+    assert trained(build({"text": {"lexicon": {"玩儿": "wanr2"}}})).text.lexicon == {"玩儿": "wanr2"}
+
+
 def test_another_lexicon_is_another_rollout_and_no_other_wish_of_training(build: Build) -> None:
     before, after = build(), build({"text": {"lexicon": LEXICON}})
     assert before.deployment["spec"]["template"] != after.deployment["spec"]["template"]

@@ -87,6 +87,13 @@ def test_an_unusable_order_is_refused_with_every_fault(world: Any) -> None:
     assert "a name of its own" in world.message("Ready")
 
 
+def test_a_lexicon_that_nothing_could_read_is_refused_before_a_pod_is_made(world: Any) -> None:
+    world.edit(text=resources.Text(lexicon={"Wi Fi": "wai1 fai1"}))
+    assert world.decide().actions == ()
+    assert world.condition("Ready") == ("False", "InvalidSpec")
+    assert "'Wi Fi' has the entry 'wai1 fai1'" in world.message("Ready")
+
+
 LEXICON = resources.Text(lexicon={"重庆": "chong2 qing4"})
 
 
