@@ -1,7 +1,6 @@
 """The utterance: what the trainer stores and the server makes, and the blank rule."""
 
 import dataclasses
-import json
 from typing import Any
 
 import pytest
@@ -27,13 +26,6 @@ def test_blanks_go_between_and_around_all_phones() -> None:
     assert ids.tone_ids == (0, 0, 0, 2, 0, 2, 0, 3, 0, 3, 0, 0, 0, 0, 0)
     assert ids.language_ids == (0,) * 15
     assert ids.word2ph == (3, 4, 4, 2, 2)
-
-
-def test_an_utterance_survives_json() -> None:
-    said = frontend.analyse("我有3个苹果[sp2]，真好。")
-    document = json.loads(json.dumps(said.to_json(), ensure_ascii=False))
-    assert frontend.Utterance.from_json(document) == said
-    assert list(document) == ["written", "spoken", "phones", "tones", "word2ph", "language_ids", "spans"]
 
 
 def test_an_utterance_is_frozen_and_hashable() -> None:
@@ -63,15 +55,6 @@ def test_an_utterance_is_frozen_and_hashable() -> None:
 def test_parts_that_do_not_fit_together_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         frontend.Utterance.from_phones(**PARTS | change)
-
-
-def test_a_document_with_other_fields_is_refused_by_name() -> None:
-    document = frontend.analyse("你好").to_json()
-    with pytest.raises(ValueError, match=r"\['mood'\] are missing or unknown"):
-        frontend.Utterance.from_json(document | {"mood": "glad"})
-    del document["tones"]
-    with pytest.raises(ValueError, match=r"\['tones'\] are missing or unknown"):
-        frontend.Utterance.from_json(document)
 
 
 def test_the_blank_rule_agrees_with_itself() -> None:

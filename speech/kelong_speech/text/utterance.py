@@ -1,12 +1,12 @@
 """What the front end gives back: an utterance ready for the model, or the reason why a text cannot be spoken.
 
-The trainer stores utterances with its clips as JSON and the server makes them from requests; both feed the model from
-`Utterance.ids()`, so what was trained is what is said.
+The trainer makes utterances of its clips' texts and the server of requests; both feed the model from `Utterance.ids()`,
+so what was trained is what is said.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final, Self
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Self
 
 from kelong_speech.text import symbols
 
@@ -132,19 +132,6 @@ class Utterance:
             language_ids=tuple(language_ids) or (symbols.LANGUAGE_IDS["ZH"],) * len(phones),
             spans=tuple((start, end) for start, end in spans) or ((0, len(written)),) * len(spoken),
         )
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """The utterance that `to_json` wrote; a missing, extra or ill-fitting field raises ValueError naming it."""
-        fields = set(cls.__dataclass_fields__)
-        if document.keys() != fields:
-            wrong = sorted(fields ^ document.keys())
-            raise ValueError(f"An utterance has the fields {sorted(fields)}; {wrong} are missing or unknown.")
-        return cls.from_phones(**document)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain strings and lists, for a JSON file."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     def ids(self) -> Ids:
         """The model's inputs, blanks inserted. A blank's language is 0, Chinese."""
