@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import pathlib
 import shutil
 import tempfile
@@ -24,6 +25,10 @@ from kelong_contract import store as stores
 _FOREIGN_FORMS = ("*.msgpack", "*.h5", "*.ot", "*.tflite", "flax_*", "tf_*")
 _ONNX_FORMS = ("*.onnx", "onnx/*")
 _PICKLED_FORMS = ("pytorch_model*.bin",)
+
+
+# In a folder that `mirror` kept: where it came from, and the SHA-256 of every file. It is written before the others.
+MIRRORED = "mirrored.json"
 
 
 class ModelSourceUnavailable(Exception):
@@ -111,6 +116,7 @@ def _fetch(address: str, prefix: str, store: stores.Store, cache_dir: pathlib.Pa
     try:
         for item in found:
             store.get_file(item.key, staged / item.key.removeprefix(prefix))
+        _check_mirror(address, staged)
         staged.chmod(0o755)
         with contextlib.suppress(FileExistsError):  # somebody else fetched the same meanwhile
             staged.rename(folder)
@@ -119,6 +125,25 @@ def _fetch(address: str, prefix: str, store: stores.Store, cache_dir: pathlib.Pa
     finally:
         shutil.rmtree(staged, ignore_errors=True)
     return folder
+
+
+def _check_mirror(address: str, folder: pathlib.Path) -> None:
+    """Raise ModelSourceUnavailable for a mirror that was interrupted, or is no longer what was kept."""
+    note = folder / MIRRORED
+    if not note.is_file():
+        return  # files that somebody put there by other means
+    try:
+        digests: dict[str, str] = json.loads(note.read_bytes())["files"]
+        wrong = [name for name, digest in digests.items() if _digest(folder / name) != digest]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelSourceUnavailable(address, f"its {MIRRORED} cannot be read ({error}); mirror it anew") from None
+    if wrong:
+        why = f"it is not whole: {', '.join(wrong[:3])} is not there or is another; run the mirror again"
+        raise ModelSourceUnavailable(address, why)
+
+
+def _digest(path: pathlib.Path) -> str:
+    return stores.digest_file(path) if path.is_file() else ""
 
 
 def _download(address: str, repository: str, revision: str, cache_dir: pathlib.Path, onnx: bool) -> pathlib.Path:

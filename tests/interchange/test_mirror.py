@@ -87,6 +87,35 @@ def test_what_is_there_stays_what_it_was(here, run, small_bert, capsys):
     assert "something lies under models/bert/ already: use it as store:bert" in capsys.readouterr().err
 
 
+def test_half_a_mirror_is_not_taken_for_the_whole_and_is_completed(here, run, small_bert, tmp_path, capsys):
+    assert run("mirror", f"path:{small_bert}", "--to", "store:bert") == names.EXIT_DONE
+    whole = {item.key: here.get(item.key) for item in here.list("models/")}
+    for name in ("model.safetensors", "vocab.txt"):
+        here.delete(f"models/bert/{name}")
+    with pytest.raises(sources.ModelSourceUnavailable, match=r"it is not whole: model\.safetensors, vocab\.txt is not"):
+        sources.resolve("store:bert", "default", here, tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())
+
+    assert run("mirror", f"path:{tmp_path}", "--to", "store:bert") == names.EXIT_BAD_DATA
+    assert "something lies under models/bert/ already" in capsys.readouterr().err
+    assert run("mirror", f"path:{small_bert}", "--to", "store:bert") == names.EXIT_DONE
+    assert {item.key: here.get(item.key) for item in here.list("models/")} == whole
+    assert sources.resolve("store:bert", "default", here, tmp_path / "cache")
+
+
+def test_a_mirror_that_was_changed_since_is_not_used(here, run, small_bert, tmp_path):
+    assert run("mirror", f"path:{small_bert}", "--to", "store:bert") == names.EXIT_DONE
+    here.put("models/bert/vocab.txt", b"[PAD]")
+    with pytest.raises(sources.ModelSourceUnavailable, match=r"vocab\.txt is not there or is another"):
+        sources.resolve("store:bert", "default", here, tmp_path / "cache")
+
+
+def test_a_mirror_of_a_mirror_is_one(here, run, small_bert, tmp_path):
+    assert run("mirror", f"path:{small_bert}", "--to", "store:bert") == names.EXIT_DONE
+    assert run("mirror", "store:bert", "--to", "store:again") == names.EXIT_DONE
+    assert sources.resolve("store:again", "default", here, tmp_path / "cache")
+
+
 def test_a_program_in_the_weights_does_not_run(here, run, small_bert, capsys):
     torch.save({"a": print}, small_bert / "pytorch_model.bin")
     assert run("mirror", f"path:{small_bert}", "--to", "store:bert") == names.EXIT_BAD_DATA

@@ -24,7 +24,6 @@ from kelong_trainer.interchange_files import Unusable
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 WEIGHTS = "pytorch_model"
 INDEX = "pytorch_model.bin.index.json"
-DIGESTS = "mirrored.json"  # written last: where it came from, and the SHA-256 of every file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,28 +56,32 @@ def mirror(
 ) -> Mirrored:
     """Keep a source under `models/<prefix>/`, with `onnx` also a hub's ONNX files. Raises Unusable.
 
-    Nothing may lie there yet: what voices were trained with must stay what it was. Raises ModelSourceUnavailable for
-    a source that gives nothing.
+    Nothing may lie there yet: what voices were trained with must stay what it was. Only a mirror of the same source
+    that was interrupted is completed. Raises ModelSourceUnavailable for a source that gives nothing.
     """
     if address.partition(":")[0] not in ("hub", "path", "store"):
         raise Unusable(f"the source '{address}' has no files that could be kept: name hub:ORG/NAME@REV or path:/FOLDER")
     place = layout.model_source("", prefix)
-    if any(True for _ in store.list(place)):
+    lying = {item.key.removeprefix(place) for item in store.list(place)}
+    begun = _begun(store, layout.base_model_file(place, sources.MIRRORED)) if sources.MIRRORED in lying else {}
+    lacking = begun.get("files", {}).keys() - lying
+    if lying and not (lacking and begun.get("source") == address):
         raise Unusable(f"something lies under {place} already: use it as store:{prefix}, or delete it first")
     folder = sources.resolve(address, "", store, work / "cache", onnx=onnx)
     assert folder is not None  # only `none` has no folder
     kept = work / "kept"
     left_out = _gather(folder, kept)
-    digests: dict[str, str] = {}
-    for path in sorted(item for item in kept.rglob("*") if item.is_file()):
-        name = path.relative_to(kept).as_posix()
-        digests[name] = stores.digest_file(path)
-        store.put_file(layout.base_model_file(place, name), path)
-        done(name)
+    paths = sorted(item for item in kept.rglob("*") if item.is_file())
+    digests = {path.relative_to(kept).as_posix(): stores.digest_file(path) for path in paths}
     if not digests:
         raise Unusable(f"the source '{address}' has no file that could be kept")
     told = json.dumps({"format": 1, "source": address, "files": digests}, indent=1, sort_keys=True) + "\n"
-    store.put(layout.base_model_file(place, DIGESTS), told.encode(), "application/json")
+    store.put(layout.base_model_file(place, sources.MIRRORED), told.encode(), "application/json")
+    for name in lying - digests.keys() - {sources.MIRRORED}:
+        store.delete(layout.base_model_file(place, name))
+    for name in digests:
+        store.put_file(layout.base_model_file(place, name), kept / name)
+        done(name)
     return Mirrored(
         address=f"store:{prefix}",
         files=tuple(digests),
@@ -87,14 +90,25 @@ def mirror(
     )
 
 
+def _begun(store: stores.Store, key: str) -> dict[str, Any]:
+    """What a mirror before this one meant to keep. Raises Unusable."""
+    try:
+        found = json.loads(store.get(key))
+        if isinstance(found, dict) and isinstance(found.get("files"), dict):
+            return found
+    except ValueError as error:
+        raise Unusable(f"{key} is not JSON ({error}); delete what lies beside it, and mirror again") from None
+    raise Unusable(f"{key} does not name the files of a mirror; delete what lies beside it, and mirror again")
+
+
 def _gather(folder: pathlib.Path, kept: pathlib.Path) -> tuple[str, ...]:
     """Copy a folder, weights as safetensors; the pickles that were left out."""
     has_safetensors = any(folder.rglob("*.safetensors"))
     left_out = []
     for path in sorted(item for item in folder.rglob("*") if item.is_file()):
         name = path.relative_to(folder)
-        if any(part.startswith(".") for part in name.parts):
-            continue  # what a hub's client or an editor keeps for itself
+        if any(part.startswith(".") for part in name.parts) or name.as_posix() == sources.MIRRORED:
+            continue  # what a hub's client, an editor or a mirror before this one keeps for itself
         target = kept / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if path.name == INDEX and not has_safetensors:
