@@ -1,6 +1,7 @@
 """The verbs import and export at the trainer's door: what they leave in the store and in folders, and what they say."""
 
 import dataclasses
+import signal
 
 import pytest
 import torch
@@ -57,6 +58,55 @@ def test_what_lies_there_is_not_written_over(here, run, original, said):
     here.put("models/base/other.txt", b"")
     assert run("import", original("G"), "--to", "store:base") == names.EXIT_BAD_DATA
     assert "something lies under models/base/ already; choose another prefix" in said()
+
+
+def test_a_base_model_of_which_the_import_was_interrupted_is_not_used_and_gives_way(
+    here, run, original, said, tmp_path
+):
+    folder = original()
+    assert run("import", folder, "--to", "store:base") == names.EXIT_DONE
+    here.delete("models/base/manifest.json")
+    here.get_file("models/base/generator.safetensors", tmp_path / "half" / "generator.safetensors")
+    with pytest.raises(interchange_files.Unusable, match=r"half is not whole: it has no manifest\.json"):
+        interchange_places.open_folder(tmp_path / "half")
+
+    assert run("import", folder, "--to", "store:base", "--weights-only") == names.EXIT_DONE
+    assert sorted(item.key.removeprefix("models/base/") for item in here.list("models/base/")) == [
+        "config.json",
+        "discriminators.safetensors",
+        "generator.safetensors",
+        "manifest.json",
+        "state.json",
+    ]
+    assert run("import", folder, "--to", "store:base") == names.EXIT_BAD_DATA
+    assert "something lies under models/base/ already" in said()
+
+
+def test_an_export_writes_nothing_over_either(here, run, original, said):
+    folder = original("G", "D")
+    assert run("import", folder, "--voice", VOICE) == names.EXIT_DONE
+    assert run("import", folder, "--to", "store:base") == names.EXIT_DONE
+    before = here.get("models/base/config.json")
+    assert run("export", 40, "--voice", VOICE, "--to", "store:base") == names.EXIT_BAD_DATA
+    assert "something lies under models/base/ already; choose another prefix" in said()
+    assert here.get("models/base/config.json") == before
+
+
+def test_a_base_model_holds_nothing_that_was_drawn(here, run, original, said):
+    assert run("import", original("G"), "--to", "store:base", "--fresh", "PosteriorEncoder") == names.EXIT_BAD_DATA
+    assert "--fresh PosteriorEncoder is for --voice" in said()
+    assert not list(here.list(""))
+
+
+def test_a_stop_ends_a_verb_with_a_sentence(here, run, original, said, monkeypatch):
+    folder = original("G")
+
+    def stopped(self, key, path):
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(type(here), "put_file", stopped)
+    assert run("import", folder, "--to", "store:base") == names.EXIT_SAVED
+    assert "import: stopped before it was done" in said()
 
 
 def test_original_to_a_voices_step_to_original_changes_nothing(here, run, original, said, tmp_path, same):

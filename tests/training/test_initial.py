@@ -12,7 +12,7 @@ import torch
 from kelong_contract import codec, layout, names, orders
 from kelong_speech import config
 from kelong_trainer import __main__ as door
-from kelong_trainer import checkpoints, initial, state
+from kelong_trainer import checkpoints, initial, interchange_files, state
 from kelong_trainer.context import BadData, BadOrder, RunContext
 
 EXPORT = "exported"
@@ -109,6 +109,16 @@ def test_in_mode_resume_it_takes_the_optimisers_and_the_step_too(trained, export
             )
 
 
+def test_moments_lie_where_their_parameter_does_and_so_does_the_step() -> None:
+    parameter = torch.nn.Parameter(torch.zeros(2, device="meta"))
+    optimiser = torch.optim.AdamW([parameter])
+    moments = {"step": torch.tensor(2.0), "exp_avg": torch.ones(2), "exp_avg_sq": torch.ones(2)}
+    state.place_moments(optimiser, parameter, moments)
+    assert {kind: held.device.type for kind, held in optimiser.state[parameter].items()} == dict.fromkeys(
+        moments, "meta"
+    )
+
+
 def test_resuming_beyond_the_last_step_ordered_is_refused(exported, begin) -> None:
     with pytest.raises(BadOrder, match=r"is of step 2, and training\.max_steps is 2: order more steps"):
         begin(pretrained(mode="Resume"), max_steps=2)
@@ -167,6 +177,18 @@ def test_a_network_that_the_files_lack_is_an_error_unless_it_may_be_fresh(bench,
 
     with pytest.raises(BadData, match="there is no duration_discriminator"):
         begin(pretrained(fresh=("Discriminators",)), duration_discriminator="On")
+
+
+def test_a_generator_that_only_speaks_needs_leave_to_begin_the_rest_untrained(bench, exported, begin) -> None:
+    folder = bench.store.root / layout.model_source("", EXPORT)
+    content = interchange_files.read(folder / "G_2.pth")
+    speaks = {name: tensor for name, tensor in content.model.items() if not name.startswith("enc_q.")}
+    interchange_files.write(folder / "G_2.pth", dataclasses.replace(content, model=speaks, optimiser=None))
+    assert door.main(["import", str(folder), "--to", "store:base"]) == 0
+    with pytest.raises(BadData, match=r"there is no posterior encoder \(add PosteriorEncoder to fresh"):
+        begin(pretrained("store:base"))
+    _, origin = begin(pretrained("store:base", fresh=("PosteriorEncoder",)))
+    assert origin.fresh == ("PosteriorEncoder",)
 
 
 def test_another_preset_is_refused_before_anything_is_built(bench, exported) -> None:

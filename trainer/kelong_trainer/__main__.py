@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the trainer; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and given[0] in MODEL_VERBS:
+        signal.signal(signal.SIGTERM, _leave)  # until the verb has its own: the import takes seconds
         from kelong_trainer import interchange_doors  # with torch, which the trainer's own door must not wait for
 
         return interchange_doors.main(given[0], given[1:])

@@ -1,7 +1,7 @@
 """The trainer's doors for models that come and go: import, export, mirror. `__main__` opens them by their verb.
 
 They work on the store that the environment names and need no cluster. Exit codes as the trainer's: 64 for a wrong
-environment, 65 for files that cannot be used, 1 for a store that failed.
+environment, 65 for files that cannot be used, 75 when stopped, 1 for a store that failed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import dataclasses
 import logging
 import os
 import pathlib
+import signal
 import tempfile
 import typing
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +21,6 @@ from kelong_contract import environment, farewell, layout, manifests, names, ord
 from kelong_contract import store as stores
 from kelong_speech import config as voice_config
 from kelong_speech import sources
-from torch.nn import functional
 
 from kelong_trainer import (
     checkpoints,
@@ -28,6 +28,7 @@ from kelong_trainer import (
     interchange_files,
     interchange_folder,
     interchange_places,
+    interchange_style,
     mirror,
     state,
     telemetry,
@@ -49,8 +50,12 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog=f"python -m kelong_trainer {verb}", epilog=_STORE)
     describe(parser)
     given = parser.parse_args(arguments)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         carry_out(given, environment.read(os.environ).open_store())
+    except KeyboardInterrupt:
+        farewell.say(PROGRAM, f"{verb}: stopped before it was done; what is not whole is not used, so run it again")
+        return names.EXIT_SAVED
     except environment.BadEnvironment as error:
         farewell.say(PROGRAM, str(error))
         return names.EXIT_BAD_ORDER
@@ -60,6 +65,9 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     except stores.StoreError as error:
         farewell.say(PROGRAM, f"{verb}: the store failed: {error}")
         return 1
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return names.EXIT_DONE
 
 
@@ -96,7 +104,7 @@ def _describe_import(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         choices=[part for part in typing.get_args(orders.Fresh) if part != "Speakers"],
-        help="what may begin untrained when this VoiceModel is trained on, because the files lack it (repeatable)",
+        help="with --voice: what may begin untrained when it is trained on, because the files lack it (repeatable)",
     )
     parser.add_argument(
         "--speaker",
@@ -110,16 +118,26 @@ def _describe_import(parser: argparse.ArgumentParser) -> None:
         "--style",
         type=pathlib.Path,
         metavar="FILE",
-        help="the usual style of the speakers: a tensor as the original saved it beside a clip, .emo.pt",
+        help="the usual style of the speakers: what the original saved beside a clip, .emo.pt, or a recording",
+    )
+    parser.add_argument(
+        "--style-source", metavar="SOURCE", help="the style encoder that hears the recording, such as store:PREFIX"
     )
 
 
 def _import(given: argparse.Namespace, store: stores.Store) -> None:
     prefix = None if given.to is None else layout.model_source("", _prefix(given.to))
+    if prefix is not None and given.fresh:
+        raise Unusable(
+            f"--fresh {given.fresh[0]} is for --voice: a base model stays as its files are, and the order that begins "
+            "with it says in init.pretrained.fresh what may begin untrained"
+        )
     imported = interchange_places.open_folder(
         given.folder, step=given.step, config=given.config, weights_only=given.weights_only
     )
-    weights = _named(imported.weights, given.speaker, given.style)
+    channels = imported.weights.config.model.style_channels
+    style = None if given.style is None else interchange_style.read(given.style, channels, given.style_source, store)
+    weights = _named(imported.weights, given.speaker, style)
     if "PosteriorEncoder" in given.fresh:
         weights = interchange_places.completed(weights)
     imported = dataclasses.replace(imported, weights=weights)
@@ -169,6 +187,9 @@ def _describe_export(parser: argparse.ArgumentParser) -> None:
 
 def _export(given: argparse.Namespace, store: stores.Store) -> None:
     place = given.voice.place()
+    prefix = layout.model_source("", _prefix(given.to)) if given.to.startswith("store:") else None
+    if prefix is not None and any(True for _ in store.list(prefix)):
+        raise Unusable(f"something lies under {prefix} already; choose another prefix, or delete what is there")
     if given.step not in (known := checkpoints.steps(store, place)):
         steps = ", ".join(map(str, known)) or "none"
         raise Unusable(f"{given.voice.namespace}/{given.voice.name} has no step {given.step}; it has {steps}")
@@ -177,14 +198,12 @@ def _export(given: argparse.Namespace, store: stores.Store) -> None:
         held = pathlib.Path(work) / "step"
         interchange_places.fetch_step(store, manifest, held)
         weights = interchange_folder.read(held, raw=given.raw)
-        to_store = given.to.startswith("store:")
-        folder = pathlib.Path(work) / "export" if to_store else pathlib.Path(given.to)
+        folder = pathlib.Path(given.to) if prefix is None else pathlib.Path(work) / "export"
         with _bar("export", len(weights.networks) + 1) as done:
             written = interchange_places.write_original(weights, folder, done=done)
-        if to_store:
-            prefix = layout.model_source("", _prefix(given.to))
+        if prefix is not None:
             with _bar("upload", len(written)) as done:
-                for path in written:
+                for path in reversed(written):  # G comes last: without it the others are no model
                     store.put_file(layout.base_model_file(prefix, path.name), path)
                     done(path.name)
     print(f"{', '.join(path.name for path in written)} in {given.to}")
@@ -245,26 +264,18 @@ VERBS: dict[
 
 
 def _named(
-    weights: interchange.Weights, speakers: Sequence[tuple[str, int]], style: pathlib.Path | None
+    weights: interchange.Weights, speakers: Sequence[tuple[str, int]], style: tuple[float, ...] | None
 ) -> interchange.Weights:
-    """The weights with the speakers and the style that the command names. Raises Unusable or config.ConfigError."""
+    """The weights with the speakers and the style that the command names. Raises config.ConfigError."""
     config = weights.config
-    vector = None if style is None else _style(style, config.model.style_channels)
     found = [voice_config.Speaker(name=name, id=row) for name, row in speakers] or list(config.speakers)
     return dataclasses.replace(
         weights,
         config=dataclasses.replace(
             config,
-            speakers=tuple(dataclasses.replace(one, style=one.style if vector is None else vector) for one in found),
+            speakers=tuple(dataclasses.replace(one, style=one.style if style is None else style) for one in found),
         ),
     )
-
-
-def _style(path: pathlib.Path, channels: int | None) -> tuple[float, ...]:
-    vector = interchange_files.load_tensor(path).detach().float().flatten()
-    if channels is None or vector.numel() != channels:
-        raise Unusable(f"{path} holds {vector.numel()} values, the voice's style has {channels or 'none'}")
-    return tuple(functional.normalize(vector, dim=0).tolist())
 
 
 def _names(manifest: manifests.CheckpointManifest) -> list[str]:

@@ -35,15 +35,16 @@ def open_folder(
     config: pathlib.Path | None = None,
     raw: bool = False,
     weights_only: bool = False,
+    is_step: bool = False,
 ) -> interchange.Imported:
     """Weights in a folder of ours or of the original's. Raises Unusable.
 
+    Files of ours are a base model, whose manifest must be there, or with `is_step` a step that `fetch_step` brought.
     The original's config.json is looked for beside its files and one folder above, where it leaves it.
     """
     if interchange_folder.is_ours(folder):
-        manifest = folder / layout.BASE_MODEL_FILE
-        if manifest.is_file():
-            interchange_folder.check(folder, _base_model(manifest))
+        if not is_step:
+            interchange_folder.check(folder, _base_model(folder / layout.BASE_MODEL_FILE))
         weights = interchange_folder.read(folder, raw=raw)
         files = [path for path in sorted(folder.iterdir()) if path.suffix == ".safetensors"]
         digests = {path.name: stores.digest_file(path) for path in files}
@@ -66,10 +67,14 @@ def to_base_model(
 ) -> None:
     """Put weights under `models/` as a base model. `folder` is for the files on their way.
 
-    Raises Unusable where something lies there already: what voices began with must stay what it was.
+    Raises Unusable where something lies there already: what voices began with must stay what it was. Files without a
+    manifest are those of an import that was interrupted; no voice began with them, and they give way.
     """
-    if any(True for _ in store.list(prefix)):
+    lying = {item.key.removeprefix(prefix) for item in store.list(prefix)}
+    if not lying <= set(state.FILES):
         raise Unusable(f"something lies under {prefix} already; choose another prefix, or delete what is there")
+    for name in lying:
+        store.delete(layout.base_model_file(prefix, name))
     weights = imported.weights
     names = interchange_folder.write(weights, origin, folder)
     files = [_put(store, layout.base_model_file(prefix, name), folder / name, done) for name in names]
@@ -186,7 +191,7 @@ def _check_speakable(weights: interchange.Weights) -> None:
     if channels is not None and mute:
         raise Unusable(
             f"{', '.join(mute)} has no usual style, without which this voice cannot speak; add --style FILE, such as "
-            "the .emo.pt that the original made beside one of the clips"
+            "the .emo.pt that the original made beside one of the clips, or a recording with --style-source"
         )
     if weights.speaks_only:
         raise Unusable(
@@ -203,6 +208,8 @@ def _put(store: stores.Store, key: str, path: pathlib.Path, done: Done) -> manif
 
 
 def _base_model(path: pathlib.Path) -> manifests.BaseModel:
+    if not path.is_file():
+        raise Unusable(f"{path.parent} is not whole: it has no {path.name}, which is written last; import it again")
     try:
         return codec.loads(manifests.BaseModel, path.read_bytes(), str(path))
     except codec.Malformed as error:
