@@ -127,6 +127,11 @@ def test_an_optimiser_of_another_network_is_refused_and_can_be_left_out(bring):
     assert bring(spoil, weights_only=True).weights.networks["G"].moments == {}
 
 
+def test_a_file_without_a_learning_rate_has_the_originals_and_it_is_said(bring, caplog):
+    assert bring(lambda content: dataclasses.replace(content, learning_rate=0.0)).weights.learning_rate == 2e-4
+    assert "G_40.pth names no learning rate: the original's, 0.0002, is taken" in caplog.text
+
+
 def test_a_folder_is_not_written_over(tmp_path, small):
     (tmp_path / "WD_40.pth").touch()
     with pytest.raises(interchange_files.Unusable, match=r"WD_40\.pth exists already"):

@@ -15,11 +15,16 @@ def saved(zh_clap, as_saved):
 
 
 @pytest.fixture(scope="module")
-def imported(tmp_path_factory, saved):
+def found(tmp_path_factory, saved):
     folder = tmp_path_factory.mktemp("original")
     for network, content in saved.items():
         interchange_files.write(folder / f"{network}_8000.pth", content)
-    return interchange.from_original(interchange_files.find(folder), interchange_config.LegacyConfig())
+    return interchange_files.find(folder)
+
+
+@pytest.fixture(scope="module")
+def imported(found):
+    return interchange.from_original(found, interchange_config.LegacyConfig())
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +33,22 @@ def back(imported):
 
 
 def test_what_it_is_is_said(imported):
-    assert imported.sentence == "ZH-Clap (or Extra, whose network is the same), 512 speaker rows"
+    whole = "ZH-Clap (or Extra, whose network is the same), 512 speaker rows"
+    assert imported.sentence == f"{whole}, its speakers not named (row 0 is called 0)"
     config = imported.weights.config
     assert (config.preset, config.variant, imported.weights.step, imported.weights.epoch) == ("zh-clap",) * 2 + (
         8000,
         36,
     )
     assert sorted(imported.digests) == ["DUR_8000.pth", "D_8000.pth", "G_8000.pth", "WD_8000.pth"]
+
+
+def test_speakers_that_the_table_does_not_have_are_named_and_not_dropped(found):
+    config = interchange_config.LegacyConfig(speakers={"Khazix": 511, "阿卡丽": 512, "芭芭拉": 700})
+    with pytest.raises(
+        interchange_files.Unusable, match=r"G_8000\.pth has 512 speaker rows, and .*阿卡丽 512, 芭芭拉 700"
+    ):
+        interchange.from_original(dataclasses.replace(found, paths={"G": found.paths["G"]}), config)
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -92,6 +92,18 @@ def test_the_other_generations_are_refused_by_name(shaped, multilingual, change,
     assert "use a base model of the Chinese generations" in str(refusal.value)
 
 
+@pytest.mark.parametrize("without", ["enc_p.bert_pre_proj.", "enc_p.bert"])
+def test_what_came_before_the_chinese_generations_is_none_of_them(shaped, zh_clap, without):
+    def change(tensors):
+        for name in [name for name in tensors if name.startswith((without, "enc_p.emo_vq."))]:
+            del tensors[name]
+
+    with pytest.raises(interchange_files.Unusable, match=r"is no Chinese generation \(it lacks enc_p\.bert_pre_proj"):
+        recognise(shaped(zh_clap, change))
+    ours = interchange_config.LegacyConfig(kelong={"preset": "tiny"})
+    assert recognise(shaped(zh_clap, change), ours).variant == "zh-clap"
+
+
 def test_the_experiment_with_another_text_encoder_is_refused(shaped, zh_clap):
     def change(tensors):
         tensors["enc_p.bert_pre_proj.weight"] = torch.zeros(1024, 1024, 1)

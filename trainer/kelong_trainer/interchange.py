@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,8 @@ from torch import Tensor, nn
 from kelong_trainer import discriminators, interchange_config, interchange_files, interchange_recognise
 from kelong_trainer.interchange_files import Unusable
 
+log = logging.getLogger(__name__)
+
 Tensors = dict[str, Tensor]
 Moments = dict[str, Tensor]  # step, exp_avg and exp_avg_sq of one parameter
 
@@ -34,6 +37,7 @@ NEW_ROWS = len(symbols.INLINE_MARKS)
 COMMA = symbols.SYMBOL_IDS[","]
 SYMBOL_TABLE = "enc_p.emb.weight"
 POSTERIOR = "enc_q."
+UNNAMED_SPEAKER = "0"
 _INITTED = "enc_p.emo_vq._codebook.initted"
 # What the original's options leave out of the optimiser, alone or together: freeze_ZH_bert and freeze_emo.
 _FREEZABLE = ("enc_p.bert_proj.", "enc_p.emo_vq.")
@@ -96,11 +100,14 @@ def from_original(
         config=voice,
         step=found.step,
         epoch=max(files["G"].iteration - 1, 0),
-        learning_rate=files["G"].learning_rate or config.learning_rate or 0.0,
+        learning_rate=_learning_rate(name, files["G"].learning_rate or config.learning_rate),
         networks=networks,
     )
     digests = {path.name: stores.digest_file(path) for path in found.paths.values()}
-    return Imported(weights=weights, sentence=recognised.sentence, digests=digests)
+    sentence = recognised.sentence
+    if config.kelong is None and not config.speakers:
+        sentence += f", its speakers not named (row 0 is called {UNNAMED_SPEAKER})"
+    return Imported(weights=weights, sentence=sentence, digests=digests)
 
 
 def to_original(weights: Weights) -> dict[str, interchange_files.LegacyFile]:
@@ -148,17 +155,25 @@ def _config(
                 f"{name} is {recognised.sentence}, its config.json says {ours.variant} with {ours.model.speakers} rows"
             )
         return ours
-    speakers = [
-        voice_config.Speaker(name=speaker, id=row)
-        for speaker, row in config.speakers.items()
-        if row < recognised.speakers
-    ]
+    beyond = [f"{speaker} {row}" for speaker, row in config.speakers.items() if not 0 <= row < recognised.speakers]
+    if beyond:
+        raise Unusable(
+            f"{name} has {recognised.speakers} speaker rows, and its config.json gives rows that are not among them to "
+            f"{', '.join(beyond)}: they do not belong together; name the right one (--config FILE)"
+        )
+    speakers = [voice_config.Speaker(name=speaker, id=row) for speaker, row in config.speakers.items()]
     plain = voice_config.VoiceConfig(
         preset="zh-clap",
-        speakers=tuple(speakers) or (voice_config.Speaker(name="0", id=0),),
+        speakers=tuple(speakers) or (voice_config.Speaker(name=UNNAMED_SPEAKER, id=0),),
         model=voice_config.ModelConfig(speakers=recognised.speakers),
     )
     return voice_config.as_variant(plain, recognised.variant)
+
+
+def _learning_rate(name: str, said: float | None) -> float:
+    if not said:
+        log.warning("%s names no learning rate: the original's, %g, is taken", name, interchange_config.LEARNING_RATE)
+    return said or interchange_config.LEARNING_RATE
 
 
 def _from_file(

@@ -16,6 +16,7 @@ from kelong_speech.config import AudioConfig, VoiceConfig
 from kelong_trainer.interchange_files import Unusable
 
 VERSION = "2.4"  # what ZH-Clap and Extra-Fix call themselves
+LEARNING_RATE = 2e-4  # what the original's own config.json orders
 WAVLM_CHANNELS = 768
 SAMPLES_OF_INT16 = 32768.0
 

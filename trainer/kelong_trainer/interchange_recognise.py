@@ -18,6 +18,7 @@ GENERATIONS: dict[Variant, str] = {"zh-clap": "ZH-Clap (or Extra, whose network 
 ZH_CLAP_SPEAKER_CHANNELS = 256
 _CODES = "enc_p.emo_vq._codebook.embed"
 _POSTERIOR = "enc_q."
+_PROJECTION = "enc_p.bert_pre_proj.weight"
 _UNIT_WITHIN = 5e-3  # half precision keeps a length of 1 to about 5e-4
 
 
@@ -42,6 +43,8 @@ class Recognised:
 def recognise(name: str, tensors: dict[str, Tensor], config: LegacyConfig) -> Recognised:
     """What a Chinese generator's tensors say; raises Unusable saying what the file `name` is otherwise."""
     other = _other_generation(tensors)
+    if other is None and config.kelong is None and _PROJECTION not in tensors:
+        other = f"no Chinese generation (it lacks {_PROJECTION}, as plain VITS and the first Bert-VITS2 do)"
     if other is not None:
         raise Unusable(
             f"{name} is {other}: its texts, encoders or network are others, and it cannot become a Chinese voice here; "
@@ -74,7 +77,7 @@ def _other_generation(tensors: dict[str, Tensor]) -> str | None:
     """The generation of a file that is of no use here, None for a Chinese one."""
     width = tensors["emb_g.weight"].shape[-1] if "emb_g.weight" in tensors else None
     style = any(key.startswith("enc_p.emo_vq.") for key in tensors)
-    pre = tensors.get("enc_p.bert_pre_proj.weight")
+    pre = tensors.get(_PROJECTION)
     if "enc_p.ja_bert_proj.weight" in tensors:
         if "enc_p.en_bert_proj.weight" not in tensors:
             return "the Chinese and Japanese generation 1.x"
