@@ -58,6 +58,15 @@ def test_it_is_read_from_pickled_weights_with_the_names_of_old(
     sound = torch.randn(1, 1, 8192, generator=torch.Generator().manual_seed(1))
     again = wavlm.Ears.load(tmp_path, RATE_HZ, torch.device("cpu"))
     assert again.hear(sound).equal(ears.hear(sound))
+    assert again.identity == ears.identity
+
+
+def test_another_one_is_told_from_it(folder: pathlib.Path, ears: wavlm.Ears, tmp_path: pathlib.Path) -> None:
+    other = transformers.WavLMModel.from_pretrained(folder)
+    with torch.no_grad():
+        other.feature_projection.projection.bias[0] += 1.0
+    other.save_pretrained(tmp_path)
+    assert wavlm.Ears.load(tmp_path, RATE_HZ, torch.device("cpu")).identity != ears.identity
 
 
 def test_what_is_no_wavlm_is_refused_by_name(tmp_path: pathlib.Path) -> None:
