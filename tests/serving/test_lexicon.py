@@ -21,6 +21,21 @@ def test_a_word_is_said_by_the_lexicon_of_the_order(published: Any, ready: loadi
         assert not np.array_equal(said, ready.speaker.say(plain, SETTINGS).samples)
 
 
+ONLY_THE_MODEL_DECIDES = "他背着我。"
+
+
+@pytest.mark.parametrize("door", ["server", "batch"])
+def test_the_readings_of_an_order_are_those_of_its_door(published: Any, ready: loading.Ready, door: str) -> None:
+    given = {"text": orders.Text(lexicon={"银行": "yin2 xing2"}), "sources": orders.Sources(polyphone="none")}
+    items = orders.SynthesisInput(type="Inline", items=(orders.Item(id="a", text="好"),))
+    order = published.serving_order(**given) if door == "server" else published.synthesis_order(items, **given)
+    speaker = loading.load(order, published.environment, threading.Event()).speaker
+    for text, said in [("银行", "银行[yin2 xing2]"), (ONLY_THE_MODEL_DECIDES, "他背[bei1]着我。")]:
+        samples = speaker.say(text, SETTINGS).samples
+        assert np.array_equal(samples, ready.speaker.say(said, SETTINGS).samples)
+        assert not np.array_equal(samples, ready.speaker.say(text, SETTINGS).samples)
+
+
 def test_a_lexicon_that_is_none_is_refused_with_its_entry(published: Any) -> None:
     order = published.serving_order(text=orders.Text(lexicon={"银行": "yinhang"}))
     with pytest.raises(BadOrder, match="'银行' has the entry 'yinhang'"):

@@ -1,0 +1,42 @@
+"""An audition is spoken by the readings of its order: its lexicon and its polyphone model."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from kelong_contract import orders
+from kelong_speech.text import frontend, polyphones
+from kelong_trainer import speaking
+
+ONLY_THE_MODEL_DECIDES = "他背着我。"
+
+
+@pytest.fixture
+def sound(bench, tmp_path):
+    """The WAV of a text's audition by a step with random weights."""
+    publisher, save, _ = bench.publisher(bench.lease("one"), step=2)
+    publisher.save(save)
+    publisher.close()
+
+    def hear(text: str, lexicon: dict[str, str] | None = None, model: polyphones.PolyphoneModel | None = None) -> bytes:
+        wanted = (orders.AuditionText(name="hello", text=text),)
+        order = dataclasses.replace(bench.order(), auditions=wanted, text=orders.Text(lexicon=lexicon or {}))
+        report = speaking.hear(bench.store, order, 2, tmp_path / "weights", None, polyphone_model=model)
+        [audition] = report.auditions
+        return bench.store.get(audition.key)
+
+    return hear
+
+
+def test_a_word_of_the_lexicon_is_said_as_it_says(sound) -> None:
+    lexicon = {"银行": "yin2 xing2"}
+    assert sound("在银行。", lexicon) == sound("在银行[yin2 xing2]。")
+    assert sound("在银行。", lexicon) != sound("在银行。")
+
+
+def test_the_polyphone_model_decides(sound) -> None:
+    without = polyphones.open_model(polyphones.NONE)
+    said = frontend.FrontEnd(polyphones=without).analyse(ONLY_THE_MODEL_DECIDES)
+    assert said.tones != frontend.analyse(ONLY_THE_MODEL_DECIDES).tones
+    assert sound(ONLY_THE_MODEL_DECIDES, model=without) != sound(ONLY_THE_MODEL_DECIDES)
