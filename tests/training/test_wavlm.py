@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 import transformers
 from kelong_contract import orders
 from kelong_speech import sources
-from kelong_trainer import step, wavlm
+from kelong_trainer import beginning, state, step, wavlm
 
 RATE_HZ = 44_100
 ADDED = ("wavlm_discriminator", "wavlm_feature", "wavlm_adversarial")
@@ -67,6 +68,28 @@ def test_another_one_is_told_from_it(folder: pathlib.Path, ears: wavlm.Ears, tmp
         other.feature_projection.projection.bias[0] += 1.0
     other.save_pretrained(tmp_path)
     assert wavlm.Ears.load(tmp_path, RATE_HZ, torch.device("cpu")).identity != ears.identity
+
+
+def test_a_resume_with_another_one_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    then = state.Facts(
+        step=1,
+        epoch=0,
+        batch=1,
+        batch_frames=3000,
+        seed=42,
+        learning_rate=2e-4,
+        started_at="2026-01-01T00:00:00Z",
+        threads=1,
+        device="CPU",
+        cpu="one",
+        torch_version="one",
+        wavlm="one",
+    )
+    beginning.compare(then, then)
+    beginning.compare(dataclasses.replace(then, wavlm=None), then)  # a step that was saved without this note
+    assert not caplog.records
+    beginning.compare(then, dataclasses.replace(then, wavlm="two"))
+    assert "model.sources.wavlm is another than before (one, and two now)" in caplog.text
 
 
 def test_what_is_no_wavlm_is_refused_by_name(tmp_path: pathlib.Path) -> None:

@@ -147,14 +147,15 @@ def _resume(context: RunContext, corpus: manifests.Corpus, saved: manifests.Chec
         origin=then.origin,
         begun_trained=then.begun_trained,
     )
-    _compare(then, facts(context, training, seat))
+    compare(then, facts(context, training, seat))
     ordered = context.order.training.batch_frames
     if ordered not in (None, then.batch_frames):
         log.warning("training goes on with batches of %d frames as it began, not %d", then.batch_frames, ordered)
     return training
 
 
-def _compare(then: state.Facts, now: state.Facts) -> None:
+def compare(then: state.Facts, now: state.Facts) -> None:
+    """Log what a resume finds changed, and what follows from it."""
     for name in ("threads", "ranks", "device", "cpu", "torch_version", "seed"):
         before, after = getattr(then, name), getattr(now, name)
         if before != after:
