@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import pathlib
 import warnings
@@ -145,6 +146,35 @@ def test_error_rates_count_what_is_said_not_how_it_is_written(
     wanted: str, heard: str, cer: float, pinyin_cer: float
 ) -> None:
     assert judges.error_rates(wanted, heard, frontend.analyse) == pytest.approx((cer, pinyin_cer))
+
+
+def test_where_nothing_was_to_be_said_nothing_can_be_wrong() -> None:
+    assert judges.error_rates("[sp2]", "谢谢观看", frontend.analyse) == (None, None)
+
+
+def test_a_sentence_that_a_step_cannot_end_counts_as_not_understood_and_one_that_nobody_can_say_does_not(
+    bench, whisper_folder, tmp_path
+) -> None:
+    texts = (orders.AuditionText(name="endless", text=SENTENCES[1]), orders.AuditionText(name="mute", text="……"))
+    order = dataclasses.replace(order_with(bench, recogniser=f"path:{whisper_folder}"), auditions=texts)
+    publisher, save, _ = bench.publisher(bench.lease("one"))
+    slow = {**save.snapshot.generator, "dp.proj.bias": torch.tensor([50.0])}
+    publisher.save(dataclasses.replace(save, snapshot=dataclasses.replace(save.snapshot, generator=slow)))
+    publisher.close()
+    panel = judges.Judges(order, bench.store, tmp_path, frontend.analyse)
+
+    judged = speaking.hear(bench.store, order, 2, tmp_path / "weights", None, panel)
+    unjudged = speaking.hear(bench.store, order, 2, tmp_path / "weights", None)
+
+    assert [failure.name for failure in judged.failures] == ["endless", "mute"] and judged.auditions == ()
+    assert judged.figures == manifests.Figures(cer=1.0, pinyin_cer=1.0)
+    assert unjudged.figures == manifests.Figures()
+    assert judges.means([panel.unsaid(), manifests.Figures(cer=0.5, dnsmos=3.0)]).cer == 0.75
+
+
+def test_without_a_recogniser_nothing_is_told_of_what_was_not_said(bench, tmp_path) -> None:
+    panel = judges.Judges(order_with(bench, recogniser="none"), bench.store, tmp_path, frontend.analyse)
+    assert panel.unsaid() == manifests.Figures()
 
 
 def test_what_is_clipped_or_silent_is_measured() -> None:

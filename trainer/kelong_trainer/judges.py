@@ -85,6 +85,11 @@ class Judges:
         )
         return Verdict(heard=heard, figures=figures)
 
+    def unsaid(self) -> manifests.Figures:
+        """What a sentence counts for that a step cannot say to its end: nothing of it is understood."""
+        wrong = 1.0 if self._recogniser.get() is not None else None
+        return manifests.Figures(cer=wrong, pinyin_cer=wrong)
+
     def _load_recogniser(self) -> recogniser.Recogniser:
         address, folder = self._folder("recogniser", self._order.model.sources.recogniser)
         return recogniser.Recogniser.load(folder, address=address, device=torch.device("cpu"), threads=1)
@@ -143,15 +148,21 @@ class _Judge(Generic[T]):
 # Words.
 
 
-def error_rates(wanted: str, heard: str, read: Read) -> tuple[float, float]:
+def error_rates(wanted: str, heard: str, read: Read) -> tuple[float | None, float | None]:
     """Character and toneless-syllable error rates, at most 1 each: beyond it there is nothing left to get wrong.
 
-    Both texts go through the same front end, so that it does not matter who writes numbers in figures.
+    Both texts go through the same front end, so that it does not matter who writes numbers in figures. None where
+    nothing was to be said, such as pauses alone.
     """
     target, found = _Plain.of(wanted, read), _Plain.of(heard, read)
-    cer = jiwer.cer(target.characters, found.characters)
-    pinyin_cer = jiwer.wer(" ".join(target.syllables), " ".join(found.syllables))
-    return min(1.0, float(cer)), min(1.0, float(pinyin_cer))
+    cer = jiwer.cer(target.characters, found.characters) if target.characters else None
+    syllables = (" ".join(target.syllables), " ".join(found.syllables))
+    pinyin_cer = jiwer.wer(*syllables) if target.syllables else None
+    return _at_most_one(cer), _at_most_one(pinyin_cer)
+
+
+def _at_most_one(rate: float | None) -> float | None:
+    return None if rate is None else min(1.0, float(rate))
 
 
 @dataclass(frozen=True)
