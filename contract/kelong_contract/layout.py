@@ -17,6 +17,7 @@ One bucket per installation:
         checkpoints/<step>/<attempt>/<file>      tensors and state
         checkpoints/<step>/manifest.json         last write: the step exists
         auditions/<step>/<name>.wav, report.json what the step sounds like
+        auditions/<step>/judging.json            the step is being judged, or that never came to an end
     synthesis/<namespace>/<prefix><id>.<ext>     what SynthesisJobs write, with manifest.json and progress.json beside
 """
 
@@ -33,6 +34,7 @@ BASE_MODEL_FILE = "manifest.json"  # in a folder under models/: a BaseModel
 _CHECKPOINT = re.compile(r"checkpoints/(?P<step>\d+)/manifest\.json")
 _CHECKPOINT_FILE = re.compile(r"checkpoints/\d+/(?P<attempt>\d+)/[^/]+")
 _AUDITION_REPORT = re.compile(r"auditions/(?P<step>\d+)/report\.json")
+_AUDITION_JUDGING = re.compile(r"auditions/(?P<step>\d+)/judging\.json")
 _LEASE = re.compile(r"leases/(?P<number>\d+)")
 
 
@@ -205,9 +207,20 @@ def audition_report(voice: Voice, step: int) -> str:
     return f"{auditions(voice, step)}report.json"
 
 
+def audition_judging(voice: Voice, step: int) -> str:
+    """There from before a step is judged until its report is written: a judge that kills its pod leaves it behind."""
+    return f"{auditions(voice, step)}judging.json"
+
+
 def audition_step(voice: Voice, key: str) -> int | None:
     """The step of an audition report's key, None for any other key."""
     match = _AUDITION_REPORT.fullmatch(key.removeprefix(voice.prefix))
+    return int(match["step"]) if match else None
+
+
+def audition_judging_step(voice: Voice, key: str) -> int | None:
+    """The step of an `audition_judging` key, None for any other key."""
+    match = _AUDITION_JUDGING.fullmatch(key.removeprefix(voice.prefix))
     return int(match["step"]) if match else None
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 import torch
 import transformers
 from kelong_contract import codec, layout, manifests
@@ -23,6 +26,57 @@ def test_a_step_that_was_removed_before_its_turn_does_not_keep_the_next_from_bei
     key = layout.audition_report(bench.place, 2)
     report = codec.loads(manifests.AuditionReport, bench.store.get(key), key)
     assert len(report.auditions) + len(report.failures) == 1
+
+
+@pytest.fixture
+def asked(bench, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool, bool]]:
+    """Which steps were handed over, whether to be judged, and whether their mark lay in the store by then."""
+    handed: list[tuple[int, bool, bool]] = []
+    real = auditions._ask
+
+    def ask(process: Any, step: int, *, judged: bool) -> bool:
+        handed.append((step, judged, bench.store.exists(layout.audition_judging(bench.place, step))))
+        return real(process, step, judged=judged)
+
+    monkeypatch.setattr(auditions, "_ask", ask)
+    return handed
+
+
+def figures_of(bench, step: int) -> manifests.Figures:
+    key = layout.audition_report(bench.place, step)
+    return codec.loads(manifests.AuditionReport, bench.store.get(key), key).figures
+
+
+def test_a_step_whose_judging_never_ended_is_spoken_only_and_the_next_one_is_judged(bench, here, asked) -> None:
+    for number in (2, 4):
+        publisher, save, _ = bench.publisher(bench.lease("one"), step=number)
+        publisher.save(save)
+        publisher.close()
+    killing = layout.audition_judging(bench.place, 2)
+    bench.store.put(killing, b"{}")
+
+    with auditions.running(bench.context()) as heard:
+        heard.catch_up()
+        heard.finish()
+
+    assert asked == [(2, False, True), (4, True, True)]
+    assert figures_of(bench, 2) == manifests.Figures() != figures_of(bench, 4)
+    assert bench.store.exists(killing) and not bench.store.exists(layout.audition_judging(bench.place, 4))
+
+
+def test_after_several_steps_whose_judging_never_ended_none_is_judged(bench, here, asked, caplog) -> None:
+    publisher, save, _ = bench.publisher(bench.lease("one"), step=6)
+    publisher.save(save)
+    publisher.close()
+    for number in (2, 4):
+        bench.store.put(layout.audition_judging(bench.place, number), b"{}")
+
+    with auditions.running(bench.context()) as heard:
+        heard.catch_up()
+        heard.finish()
+
+    assert asked == [(6, False, False)] and figures_of(bench, 6) == manifests.Figures()
+    assert "no step is judged: judging the steps 2, 4 killed this process" in caplog.text
 
 
 def test_a_sentence_too_long_for_the_text_encoder_is_named_in_the_report(bench, tmp_path) -> None:

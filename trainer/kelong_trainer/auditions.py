@@ -3,6 +3,10 @@
 The process (`speaking`) runs beside training on one thread at low priority, so that no step waits for it and no random
 draw of training is touched. What it says is judged there too. It lives as long as there is something to say; asked to
 stop, the rest is left for the next attempt, which finds out what is missing.
+
+The judges' models may be larger than the voice, and where memory ends the whole container may be killed, training and
+all. So a mark is left in the store before a step is judged. A step that has one already is spoken and not judged, and
+once that has been so of several, judging is given up: else every attempt would be killed by the same judge.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ log = logging.getLogger(__name__)
 # A speaking process that dies (of memory, say) is started once more for the same step, from then on without the judges,
 # whose models may be larger than the voice.
 TRIES = 2
+MOST_KILLS = 2  # so many steps whose judging did not end: a pod may be killed for other reasons, but hardly twice there
 ORDER_FILE = "audition-order.json"
 
 
@@ -57,6 +62,7 @@ class Auditions:
     def catch_up(self) -> None:
         """Have every listed step spoken that has no report yet: an earlier process left it."""
         context = self._context
+        self._give_up_judging()
         for step in checkpoints.steps(context.store, context.place):
             if context.store.exists(layout.audition_report(context.place, step)):
                 continue
@@ -95,6 +101,34 @@ class Auditions:
             self._end_process()
 
     def _hear(self, step: int) -> None:
+        """Have one step spoken, and judged unless that was tried in vain."""
+        store, mark = self._context.store, layout.audition_judging(self._context.place, step)
+        if not self._is_judging:
+            self._speak(step, judged=False)
+        elif store.exists(mark):
+            log.warning("step %d is spoken and not judged: when that was tried before, this process was killed", step)
+            self._speak(step, judged=False)
+        else:
+            store.put(mark, codec.dumps({"attempt": self._context.attempt}), "application/json")
+            try:
+                self._speak(step, judged=True)
+            finally:
+                store.delete(mark)
+
+    def _give_up_judging(self) -> None:
+        """Judge nothing any more if the marks of earlier attempts say that it kills."""
+        place = self._context.place
+        keys = {item.key for item in self._context.store.list(layout.all_auditions(place))}
+        steps = {step for key in keys if (step := layout.audition_judging_step(place, key)) is not None}
+        if len(steps) >= MOST_KILLS:
+            self._is_judging = False
+            log.warning(
+                "no step is judged: judging the steps %s killed this process. Give training.resources more memory and "
+                "delete judging.json beside their auditions to have the next ones judged",
+                ", ".join(map(str, sorted(steps))),
+            )
+
+    def _speak(self, step: int, *, judged: bool) -> None:
         """Have one step spoken. If the process dies every time, the step's report says so.
 
         A step may be removed, by retention or by a person, while it waits or is spoken: then there is nothing to hear.
@@ -106,7 +140,7 @@ class Auditions:
             process = self._start_process()
             if process is None:
                 return
-            if _ask(process, step):
+            if _ask(process, step, judged=judged and self._is_judging):
                 self._tell(step)
                 return
             self._end_process()
@@ -129,8 +163,7 @@ class Auditions:
             order = context.work_dir / ORDER_FILE
             order.write_bytes(codec.dumps(context.order))
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "kelong_trainer.speaking", str(order), str(context.work_dir / "auditions")]
-                + [speaking.UNJUDGED] * (not self._is_judging),
+                [sys.executable, "-m", "kelong_trainer.speaking", str(order), str(context.work_dir / "auditions")],
                 env=os.environ | {names.ENV_THREADS: "1", "OMP_NUM_THREADS": "1"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -178,10 +211,11 @@ class Auditions:
         context.store.put(layout.audition_report(context.place, step), codec.dumps(report), "application/json")
 
 
-def _ask(process: subprocess.Popen[str], step: int) -> bool:
+def _ask(process: subprocess.Popen[str], step: int, *, judged: bool) -> bool:
     """Hand a step to the process; whether it answers that the step's report is written."""
     assert process.stdin is not None and process.stdout is not None  # both are pipes
+    line = f"{step}\n" if judged else f"{step} {speaking.UNJUDGED}\n"
     with contextlib.suppress(BrokenPipeError):  # it died; the missing answer says so
-        process.stdin.write(f"{step}\n")
+        process.stdin.write(line)
         process.stdin.flush()
-    return process.stdout.readline() == f"{step}\n"
+    return process.stdout.readline() == line

@@ -2,7 +2,7 @@
 
 It reads steps from its standard input, a number a line, and answers each with the same line once the step's WAVs and
 their report are in the store. It loads the very files that a server will load and speaks with the server's own Voice,
-so a server can be checked against an audition sample by sample. With UNJUDGED behind them it loads no judges.
+so a server can be checked against an audition sample by sample. A step with UNJUDGED behind it is spoken only.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def hear(
 ) -> manifests.AuditionReport:
     """Speak every sentence with a step's weights; WAVs and report are in the store when it returns.
 
-    Without a panel of judges the report has no figures; without a polyphone model g2pM's reads.
+    Without a panel of judges the report has no figures; without a polyphone model g2pM's reads. A sentence that the
+    step does not bring to an end counts as not understood in the step's means; one that no step could say is left out.
     """
     place = order.voice.place()
     key = layout.checkpoint_manifest(place, step)
@@ -59,17 +60,21 @@ def hear(
     voice = Voice.load(store, manifest, folder, text_encoder=encoder, lexicon=lexicon, polyphone_model=polyphone_model)
     spoken: list[manifests.Audition] = []
     failures: list[manifests.AuditionFailure] = []
+    figures: list[manifests.Figures] = []
     for wanted in texts(order):
         style = Style(speaker=wanted.speaker or order.speakers[0].name, seed=SEED)
         try:
             speech = voice.say_text(wanted.text, style)
         except (UnspeakableText, synthesiser.SpeechTooLong, features.TextTooLong) as error:
             failures.append(manifests.AuditionFailure(name=wanted.name, message=str(error)))
+            if panel is not None and isinstance(error, synthesiser.SpeechTooLong):
+                figures.append(panel.unsaid())
             continue
         audition = _publish(store, layout.audition(place, step, wanted.name), wanted, style, speech)
         if panel is not None:
             verdict = panel.judge(speech, wanted.text, style.speaker)
             audition = dataclasses.replace(audition, heard=verdict.heard, figures=verdict.figures)
+            figures.append(verdict.figures)
         spoken.append(audition)
     report = manifests.AuditionReport(
         step=step,
@@ -77,7 +82,7 @@ def hear(
         manifest_sha256=stores.digest_bytes(data),
         auditions=tuple(spoken),
         failures=tuple(failures),
-        figures=judges.means([audition.figures for audition in spoken]),
+        figures=judges.means(figures),
     )
     store.put(layout.audition_report(place, step), codec.dumps(report), "application/json")
     return report
@@ -122,9 +127,10 @@ def main() -> None:
     encoder = text_encoder(store, order, models)
     model = reading.polyphone_model(order.model.sources, order.voice.namespace, store, models)
     reader = frontend.FrontEnd(lexicon=frontend.Lexicon.from_entries(order.text.lexicon), polyphones=model)
-    panel = None if UNJUDGED in sys.argv[3:] else judges.Judges(order, store, models, reader.analyse)
+    panel = judges.Judges(order, store, models, reader.analyse)
     for line in sys.stdin:
-        hear(store, order, int(line), folder, encoder, panel, model)
+        step, *manner = line.split()
+        hear(store, order, int(step), folder, encoder, None if UNJUDGED in manner else panel, model)
         print(line, end="", flush=True)
         for path in folder.iterdir():  # each step's files are used once
             path.unlink()
