@@ -165,6 +165,9 @@ def _spans(words: Sequence[segment.Word]) -> list[_Span]:
     return spans
 
 
+_WHAT_ONE_GETS: Final = frozenset("奖病救胜")  # 得 before these is no 得 of what has to be done: 他得奖了
+
+
 def _particles(phrase: _Phrase) -> None:
     """地 and 得 as particles are de: 慢慢地走, 跑得快. 得 stays de2 in 得了第一 and is dei3 in 我得走, 今天|得去."""
     before = _Span("", "", 0)
@@ -174,7 +177,7 @@ def _particles(phrase: _Phrase) -> None:
         if inside and not phrase.tools.reader.knows(span.text):
             _say(phrase, span.start + 1, "de", 5)
         elif len(span.text) == 2 and span.text[0] == "得" and span.tag == "v" and before.tag in ("r", "t", "d"):
-            if not phrase.tools.reader.knows(span.text):
+            if span.text[1] not in _WHAT_ONE_GETS and not phrase.tools.reader.knows(span.text):
                 _say(phrase, span.start, "dei", 3)
         elif span.start and span.text in _PARTICLES and (not after.text or span.text == "啊"):
             phrase.set_tone(span.start, 5)
