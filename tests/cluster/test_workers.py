@@ -115,8 +115,10 @@ def test_a_voice_goes_on_training_from_exported_files_in_the_store(told: story.S
     for network in ("G", "D", "WD"):
         name = f"{network}_{MAX_STEPS}.pth"
         assert origin.files[name] == store.digest_bytes(told.store.get(files[name]))
-    scratch, begun = (told.loss_logs(name)[0][0].losses["mel"] for name in (PAIR, HEIR))
-    assert begun < scratch, "it began anew"
+    scratch, begun = (told.loss_logs(name)[0][0].losses for name in (PAIR, HEIR))
+    assert begun["divergence"] < scratch["divergence"] / 3, "the generator began anew"
+    for judge in ("discriminators", "wavlm_discriminator"):
+        assert begun[judge] < scratch[judge], f"the {judge} began anew"
 
 
 def place_of(told: story.Story, name: str) -> str:
