@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from kelong_contract import orders
+from kelong_contract import codec, layout, manifests, orders
 from kelong_speech.text import frontend, polyphones
-from kelong_trainer import speaking
+from kelong_trainer import auditions, speaking
 
 ONLY_THE_MODEL_DECIDES = "他背着我。"
 
@@ -40,3 +40,21 @@ def test_the_polyphone_model_decides(sound) -> None:
     said = frontend.FrontEnd(polyphones=without).analyse(ONLY_THE_MODEL_DECIDES)
     assert said.tones != frontend.analyse(ONLY_THE_MODEL_DECIDES).tones
     assert sound(ONLY_THE_MODEL_DECIDES, model=without) != sound(ONLY_THE_MODEL_DECIDES)
+
+
+def test_a_model_that_is_not_to_be_had_is_the_reason_that_nothing_is_heard(bench, here, tmp_path) -> None:
+    publisher, save, _ = bench.publisher(bench.lease("one"), step=2)
+    publisher.save(save)
+    publisher.close()
+    context = bench.context()
+    missing = dataclasses.replace(context.order.model.sources, polyphone=f"path:{tmp_path}/nowhere")
+    order = dataclasses.replace(context.order, model=dataclasses.replace(context.order.model, sources=missing))
+
+    with auditions.running(dataclasses.replace(context, order=order)) as heard:
+        heard.add(2)
+        heard.finish()
+
+    key = layout.audition_report(bench.place, 2)
+    report = codec.loads(manifests.AuditionReport, bench.store.get(key), key)
+    [failure] = report.failures
+    assert "there is no folder" in failure.message

@@ -195,20 +195,8 @@ class Auditions:
         log.info("step %d has been heard%s", step, f": {told}" if told else "")
 
     def _report_death(self, step: int, status: int) -> None:
-        context = self._context
-        key = layout.checkpoint_manifest(context.place, step)
-        data = context.store.get(key)
         message = f"the process that speaks auditions ended with exit status {status} every time"
-        report = manifests.AuditionReport(
-            step=step,
-            attempt=checkpoints.manifest(context.store, context.place, step).attempt,
-            manifest_sha256=stores.digest_bytes(data),
-            auditions=(),
-            failures=tuple(
-                manifests.AuditionFailure(name=text.name, message=message) for text in speaking.texts(context.order)
-            ),
-        )
-        context.store.put(layout.audition_report(context.place, step), codec.dumps(report), "application/json")
+        speaking.report_failure(self._context.store, self._context.order, step, message)
 
 
 def _ask(process: subprocess.Popen[str], step: int, *, judged: bool) -> bool:

@@ -88,6 +88,42 @@ def hear(
     return report
 
 
+def report_failure(store: stores.Store, order: orders.TrainingOrder, step: int, message: str) -> None:
+    """Say in a step's report why none of its sentences is heard. Raises NoSuchObject for a step that was removed."""
+    place = order.voice.place()
+    key = layout.checkpoint_manifest(place, step)
+    data = store.get(key)
+    report = manifests.AuditionReport(
+        step=step,
+        attempt=codec.loads(manifests.CheckpointManifest, data, key).attempt,
+        manifest_sha256=stores.digest_bytes(data),
+        auditions=(),
+        failures=tuple(manifests.AuditionFailure(name=text.name, message=message) for text in texts(order)),
+    )
+    store.put(layout.audition_report(place, step), codec.dumps(report), "application/json")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Kit:
+    """What a process that speaks auditions needs beside the steps."""
+
+    encoder: features.TextEncoder | None
+    polyphone_model: polyphones.PolyphoneModel
+    panel: judges.Judges
+
+    @classmethod
+    def open(cls, order: orders.TrainingOrder, store: stores.Store, models: pathlib.Path) -> Kit:
+        """All of it, fetched to `models`. Raises sources.ModelSourceUnavailable or frontend.BadLexicon."""
+        lexicon = frontend.Lexicon.from_entries(order.text.lexicon)
+        model = reading.polyphone_model(order.model.sources, order.voice.namespace, store, models)
+        reader = frontend.FrontEnd(lexicon=lexicon, polyphones=model)
+        return cls(
+            encoder=text_encoder(store, order, models),
+            polyphone_model=model,
+            panel=judges.Judges(order, store, models, reader.analyse),
+        )
+
+
 def text_encoder(store: stores.Store, order: orders.TrainingOrder, folder: pathlib.Path) -> features.TextEncoder | None:
     """The order's text encoder on the CPU, None where it names none."""
     address = order.model.sources.text_encoder
@@ -124,13 +160,15 @@ def main() -> None:
     order = codec.loads(orders.TrainingOrder, order_file.read_bytes(), str(order_file))
     store = patience.PatientStore(environment.read(os.environ).open_store(), threading.Event())
     models = folder.parent / "models"
-    encoder = text_encoder(store, order, models)
-    model = reading.polyphone_model(order.model.sources, order.voice.namespace, store, models)
-    reader = frontend.FrontEnd(lexicon=frontend.Lexicon.from_entries(order.text.lexicon), polyphones=model)
-    panel = judges.Judges(order, store, models, reader.analyse)
+    kit: Kit | None = None
     for line in sys.stdin:
         step, *manner = line.split()
-        hear(store, order, int(step), folder, encoder, None if UNJUDGED in manner else panel, model)
+        try:
+            kit = kit or Kit.open(order, store, models)
+            panel = None if UNJUDGED in manner else kit.panel
+            hear(store, order, int(step), folder, kit.encoder, panel, kit.polyphone_model)
+        except (sources.ModelSourceUnavailable, frontend.BadLexicon) as error:
+            report_failure(store, order, int(step), str(error))
         print(line, end="", flush=True)
         for path in folder.iterdir():  # each step's files are used once
             path.unlink()

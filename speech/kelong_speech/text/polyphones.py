@@ -11,6 +11,7 @@ import io
 import pathlib
 import pickle
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -46,13 +47,19 @@ class NoModel:
         return [None] * len(text)
 
 
+@cache
+def _bundled() -> "G2pM":
+    """Loaded once a process, whoever asks."""
+    return G2pM()
+
+
 def open_model(address: str | None, folder: pathlib.Path | None = None) -> PolyphoneModel:
     """The model an order names: None or `bundled` is g2pM, `none` is no model, anything else g2pW from `folder`.
 
     `folder` is what `sources.resolve` made of the address. Raises ValueError in a sentence if it holds no such model.
     """
     if address is None or address == BUNDLED:
-        return G2pM()
+        return _bundled()
     if address == NONE:
         return NoModel()
     if folder is None:
