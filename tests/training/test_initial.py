@@ -191,6 +191,25 @@ def test_a_generator_that_only_speaks_needs_leave_to_begin_the_rest_untrained(be
     assert origin.fresh == ("PosteriorEncoder",)
 
 
+def test_what_an_import_drew_counts_as_untrained_until_it_is_trained(bench, exported, begin) -> None:
+    folder = bench.store.root / layout.model_source("", EXPORT)
+    content = interchange_files.read(folder / "G_2.pth")
+    speaks = {name: tensor for name, tensor in content.model.items() if not name.startswith("enc_q.")}
+    interchange_files.write(folder / "G_2.pth", dataclasses.replace(content, model=speaks, optimiser=None))
+    whole = ("import", str(folder), "--fresh", "PosteriorEncoder", "--voice")
+    assert door.main([*whole, "default/heir/2"]) == 0
+    _, origin = begin(orders.Init())
+    assert origin.fresh == ("PosteriorEncoder",)
+
+    heir = orders.VoiceName(namespace="default", name="heir", uid="2")
+    init = orders.Init(type="VoiceModel", voice_model=orders.OtherVoice(voice=heir, step=2))
+    with pytest.raises(BadData, match="it was imported without PosteriorEncoder and not trained since"):
+        begin(init, voice="third")
+    allowed = dataclasses.replace(init.voice_model, fresh=("Speakers", "PosteriorEncoder"))
+    _, origin = begin(dataclasses.replace(init, voice_model=allowed), voice="third")
+    assert origin.fresh == ("PosteriorEncoder",)
+
+
 def test_another_preset_is_refused_before_anything_is_built(bench, exported) -> None:
     found = initial.find(of(bench, pretrained(), "heir"))
     small = dataclasses.replace(voice_config("Mei"), preset="small")

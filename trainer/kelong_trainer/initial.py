@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 SPEAKER_TABLE = "emb_g.weight"
 DISCRIMINATORS = "Discriminators"
-POSTERIOR_ENCODER = "PosteriorEncoder"
+POSTERIOR_ENCODER = interchange_places.DRAWN
 # Which part of the order's `fresh` lets a network begin untrained, by the original's letters.
 _ALLOWS = {"D": DISCRIMINATORS, "WD": "WavLMDiscriminator", "DUR": "DurationDiscriminator"}
 
@@ -37,8 +37,8 @@ _ALLOWS = {"D": DISCRIMINATORS, "WD": "WavLMDiscriminator", "DUR": "DurationDisc
 class Beginning:
     """Weights to begin with, none for a voice from scratch.
 
-    `resumes` takes the step and the optimisers too. `source` is where they came from, `where` says it in messages, and
-    `fresh` is what may be lacking.
+    `resumes` takes the step and the optimisers too. `source` is where they came from, `where` says it in messages,
+    `fresh` is what may be lacking, and `untrained` what of them an import has drawn that nobody trained since.
     """
 
     source: str = ""
@@ -46,6 +46,7 @@ class Beginning:
     imported: interchange.Imported | None = None
     resumes: bool = False
     fresh: Collection[str] = ()
+    untrained: tuple[str, ...] = ()
 
     def adapt(self, config: voice_config.VoiceConfig) -> voice_config.VoiceConfig:
         """The voice's configuration with the variant of what it begins with. Raises BadOrder for another preset."""
@@ -66,7 +67,7 @@ class Beginning:
             return None
         weights = self.imported.weights
         faults: list[str] = []
-        lacking: list[str] = []
+        lacking = list(self.untrained)
         speakers = _Speakers.match(at, weights, self.fresh)
         faults += speakers.faults
         lacking += speakers.fresh
@@ -197,7 +198,8 @@ def _imported_step(context: RunContext) -> Beginning | None:
     allowed = (*(newest.origin.fresh if newest.origin else ()), "Speakers")
     source = newest.origin.source if newest.origin else where
     imported = _fetched(context, newest, where)
-    return Beginning(source=source, where=where, imported=imported, resumes=True, fresh=allowed)
+    drawn = _drawn(newest)
+    return Beginning(source=source, where=where, imported=imported, resumes=True, fresh=allowed, untrained=drawn)
 
 
 def _pretrained(context: RunContext, wanted: orders.Pretrained) -> Beginning:
@@ -234,8 +236,22 @@ def _other_voice(context: RunContext, wanted: orders.OtherVoice) -> Beginning:
     except stores.NoSuchObject:
         known = ", ".join(map(str, checkpoints.steps(context.store, place))) or "none"
         raise BadOrder(conditions.STEP_NOT_FOUND, f"init.voice_model: there is no {where}; it has {known}") from None
+    drawn = _drawn(manifest)
+    if not set(drawn) <= set(wanted.fresh):
+        raise BadData(
+            conditions.BAD_DATA,
+            f"{where} cannot be begun with: it was imported without {POSTERIOR_ENCODER} and not trained since (add "
+            f"{POSTERIOR_ENCODER} to fresh to begin it untrained)",
+        )
     source = f"{wanted.voice.namespace}/{wanted.voice.name}/{wanted.voice.uid}"
-    return Beginning(source=source, where=where, imported=_fetched(context, manifest, where), fresh=wanted.fresh)
+    imported = _fetched(context, manifest, where)
+    return Beginning(source=source, where=where, imported=imported, fresh=wanted.fresh, untrained=drawn)
+
+
+def _drawn(manifest: manifests.CheckpointManifest) -> tuple[str, ...]:
+    """What an import drew of a step, as long as that is what the step still holds."""
+    drawn = manifest.origin is not None and is_imported(manifest) and POSTERIOR_ENCODER in manifest.origin.fresh
+    return (POSTERIOR_ENCODER,) if drawn else ()
 
 
 def _fetched(context: RunContext, manifest: manifests.CheckpointManifest, where: str) -> interchange.Imported:

@@ -138,12 +138,13 @@ def _import(given: argparse.Namespace, store: stores.Store) -> None:
     channels = imported.weights.config.model.style_channels
     style = None if given.style is None else interchange_style.read(given.style, channels, given.style_source, store)
     weights = _named(imported.weights, given.speaker, style)
-    if "PosteriorEncoder" in given.fresh:
+    fresh = set(given.fresh) if weights.speaks_only else set(given.fresh) - {interchange_places.DRAWN}
+    if interchange_places.DRAWN in fresh:
         weights = interchange_places.completed(weights)
     imported = dataclasses.replace(imported, weights=weights)
     print(f"{', '.join(imported.digests)}: {imported.sentence}", flush=True)
     origin = manifests.Origin(
-        source=given.folder.name, step=weights.step, files=imported.digests, fresh=tuple(sorted(set(given.fresh)))
+        source=given.folder.name, step=weights.step, files=imported.digests, fresh=tuple(sorted(fresh))
     )
     with tempfile.TemporaryDirectory(prefix="kelong-import-") as work:
         folder = pathlib.Path(work)

@@ -25,7 +25,8 @@ from kelong_trainer import (
 from kelong_trainer.interchange_files import Unusable
 
 Done = Callable[[str], None]  # told of each file that is finished
-FRESH_SEED = 42  # of what an import begins untrained
+DRAWN: orders.Fresh = "PosteriorEncoder"  # what an import can begin untrained
+FRESH_SEED = 42
 
 
 def open_folder(
