@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kelong_speech.text import lexicon, pinyin, segment, symbols
+from kelong_speech.text import pinyin, segment, symbols, word_lists
 from kelong_speech.text.utterance import UnspeakableText
 
 _TOKEN: Final = re.compile(r"(?P<number>\d+(?:\.?\d+)?)|(?P<dots>\.\.\.)|.", re.DOTALL)
@@ -144,7 +144,7 @@ class PieceReader:
             if (
                 text[index] == text[index - 1]
                 and word.tag[:1] in "nva"
-                and text not in lexicon.words()["never_neutral_words"]
+                and text not in word_lists.words()["never_neutral_words"]
             ):
                 tones[index] = 5
         place = _neutral_place(word)
@@ -270,7 +270,7 @@ def _yi(text: str, tones: list[int]) -> None:
 
 
 def _is_listed(text: str) -> bool:
-    listed = lexicon.words()["neutral_tone_words"]
+    listed = word_lists.words()["neutral_tone_words"]
     return text in listed or text[-2:] in listed
 
 
@@ -280,7 +280,7 @@ def _neutral_place(word: segment.Word) -> int | None:
     measure = text.find("个")
     if text[-1] in "吧呢啊呐噻嘛吖嗨呐哦哒额滴哩哟喽啰耶喔诶" or text[-1] in "的地得":
         return last
-    if last and text[-1] in "们子" and tag in ("r", "n") and text not in lexicon.words()["never_neutral_words"]:
+    if last and text[-1] in "们子" and tag in ("r", "n") and text not in word_lists.words()["never_neutral_words"]:
         return last
     if last and text[-1] in "上下里" and tag in ("s", "l", "f"):
         return last

@@ -8,7 +8,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any, Final, NamedTuple
 
-from kelong_speech.text import lexicon
+from kelong_speech.text import word_lists
 from kelong_speech.text.pinyin import Syllable, syllable
 
 
@@ -20,7 +20,7 @@ class Place(NamedTuple):
 
 
 class Dictionaries:
-    """Loaded when this is made; read-only afterwards."""
+    """Loaded when this is made; afterwards only what was looked up is remembered."""
 
     LONGEST: Final = 10  # characters
 
@@ -80,7 +80,7 @@ class Dictionaries:
             places = list(map(self._before_sandhi, word, self._look_up(word)))
             if word[-1] == "子" and len(places[-1].readings) > 1:
                 # The dictionaries have 管子 the pipe and 管子 the philosopher.
-                full = word[-2:] in lexicon.words()["full_zi"] | lexicon.words()["never_neutral_words"]
+                full = word[-2:] in word_lists.words()["full_zi"] | lexicon.words()["never_neutral_words"]
                 places[-1] = Place((Syllable("zi", 3 if full else 5),), True)
             self._found[word] = tuple(places)
         return self._found.get(word, ())

@@ -1,6 +1,6 @@
 """Written Chinese to an utterance: what the trainer, the server and the batch door all read texts with.
 
-Nothing is loaded on import; the dictionaries (220 MB, about three seconds) are read at the first use and shared by
+Nothing is loaded on import; the dictionaries are large: they are read at the first use and shared by
 all threads and front ends. The same text and settings always give the same utterance. There is no limit on length
 here: a caller that needs one sets its own.
 """

@@ -13,7 +13,7 @@ CPP is in docs/benchmarks/front_end.md.
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from kelong_speech.text import dictionaries, grammar, lexicon, pinyin, segment
+from kelong_speech.text import dictionaries, grammar, pinyin, segment, word_lists
 
 # The share of its belief above which a model may contradict a dictionary that stands alone.
 SURE: Final = 0.9
@@ -39,7 +39,7 @@ class PhraseReader:
 
     def __init__(self) -> None:
         self._dictionaries = dictionaries.Dictionaries()
-        self._full_er = lexicon.words()["full_er"]
+        self._full_er = word_lists.words()["full_er"]
         self._surnames = {name: [pinyin.syllable(said) for said in _SURNAMES[name].split()] for name in _SURNAMES}
 
     def knows(self, word: str) -> bool:

@@ -6,7 +6,7 @@ How the default profile reads is in `phrases`.
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from kelong_speech.text import lexicon
+from kelong_speech.text import word_lists
 
 
 class Syllable(NamedTuple):
@@ -59,7 +59,7 @@ class WordReader:
         self._pypinyin = _Pypinyin()
         self._older = {
             word: tuple(syllable(spelling) for spelling in spellings.split())
-            for word, spellings in lexicon.readings_of_pypinyin_0_50().items()
+            for word, spellings in word_lists.readings_of_pypinyin_0_50().items()
         }
 
     def read(self, words: Sequence[str]) -> list[tuple[Syllable, ...]]:

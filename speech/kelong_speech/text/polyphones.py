@@ -74,7 +74,7 @@ class G2pM:
 
     A bidirectional LSTM of 32 cells over 64-wide character embeddings, then two layers to 876 readings; only readings
     that its dictionary lists for the character are considered. Cells of both directions advance together, and the
-    input's part of the gates is a table made once, which is about five times faster than the package's own code.
+    input's part of the gates is a table made once.
 
     Shapes: V characters, N characters of the text with both ends, H cells of one direction.
     """

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Final, NamedTuple
 
-from kelong_speech.text import lexicon, phonemes, phrases, pinyin, segment
+from kelong_speech.text import phonemes, phrases, pinyin, segment, word_lists
 
 _NUMERALS: Final = frozenset("〇零一二三四五六七八九十百千万亿")
 _UNITS: Final = frozenset("百千万亿")
@@ -271,7 +271,7 @@ def _neutral(phrase: _Phrase) -> None:
 
 def _double(phrase: _Phrase, span: _Span) -> None:
     """看看, 妈妈; a doubled third-tone verb rises first (想想), kin do not (姐姐). 天天 keeps both tones."""
-    if span.tag not in ("n", "v", "vn", "nr") or span.text in lexicon.words()["full_reduplications"]:
+    if span.tag not in ("n", "v", "vn", "nr") or span.text in word_lists.words()["full_reduplications"]:
         return
     if span.tag.startswith("v") and phrase.tones[span.start] == 3:
         phrase.set_tone(span.start, 2)
@@ -282,7 +282,7 @@ def _ends_neutral(phrase: _Phrase, span: _Span) -> bool:
     """Whether the last character is a suffix in the neutral tone. A word the dictionary knows, it knows better."""
     text, last = span.text, span.text[-1]
     known = phrase.tools.reader.knows(text)
-    lists = lexicon.words()
+    lists = word_lists.words()
     if last == "们":
         return True
     if last == "子":
@@ -296,12 +296,12 @@ def _ends_neutral(phrase: _Phrase, span: _Span) -> bool:
 
 @cache
 def _neutral_words() -> frozenset[str]:
-    lists = lexicon.words()
+    lists = word_lists.words()
     return (lists["neutral_tone_words"] | lists["also_neutral"]) - lists["full_after_all"]
 
 
 def _listed(phrase: _Phrase, span: _Span) -> None:
-    lists = lexicon.words()
+    lists = word_lists.words()
     neutral = _neutral_words()
     if span.text in lists["not_neutral_inside"]:
         return
