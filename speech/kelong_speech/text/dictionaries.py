@@ -80,7 +80,7 @@ class Dictionaries:
             places = list(map(self._before_sandhi, word, self._look_up(word)))
             if word[-1] == "子" and len(places[-1].readings) > 1:
                 # The dictionaries have 管子 the pipe and 管子 the philosopher.
-                full = word[-2:] in word_lists.words()["full_zi"] | lexicon.words()["never_neutral_words"]
+                full = word[-2:] in word_lists.words()["full_zi"] | word_lists.words()["never_neutral_words"]
                 places[-1] = Place((Syllable("zi", 3 if full else 5),), True)
             self._found[word] = tuple(places)
         return self._found.get(word, ())
