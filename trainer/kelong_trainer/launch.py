@@ -14,8 +14,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from kelong_contract import conditions, names, orders
 
@@ -87,17 +87,43 @@ def run(order_file: pathlib.Path, order: orders.TrainingOrder, variables: Mappin
         meeting[names.ENV_RENDEZVOUS] = f"{LOOPBACK}:{_free_port()}"
         meeting.setdefault("GLOO_SOCKET_IFNAME", "lo")  # a host's name need not lead anywhere
     command = [sys.executable, "-m", "kelong_trainer", "train", "--order", str(order_file)]
-    ranks: dict[int, subprocess.Popen[bytes]] = {}
-    _pass_on(ranks)
-    for number in range(count):
+    return supervise(command, (meeting | {names.ENV_RANK: str(index * count + number)} for number in range(count)))
+
+
+def supervise(command: Sequence[str], environments: Iterable[Mapping[str, str]]) -> int:
+    """Start a rank with each environment and wait for all; returns the code of the pod, as `run` does.
+
+    SIGTERM and SIGINT are passed on, also to ranks that are only being started. Once one has come no more are started.
+    """
+    pod = _Pod()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: pod.ask_to_stop())
+    for environment in environments:
+        if pod.asked:
+            break
         child = subprocess.Popen(
             command,
-            env=meeting | {names.ENV_RANK: str(index * count + number)},
+            env=environment,
             stdin=subprocess.PIPE,  # it ends with us: a rank whose standard input is closed stops
             start_new_session=True,  # Ctrl-C at a terminal is for us
         )
-        ranks[child.pid] = child
-    return _wait(ranks)
+        pod.ranks[child.pid] = child
+        if pod.asked:  # while it was being started: it was not among those that were told
+            _signal(child.pid, signal.SIGTERM)
+    return _wait(pod)
+
+
+@dataclass(kw_only=True)
+class _Pod:
+    """The ranks that run, by process id, and whether they were asked to stop."""
+
+    ranks: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
+    asked: bool = False
+
+    def ask_to_stop(self) -> None:
+        self.asked = True
+        for pid in list(self.ranks):
+            _signal(pid, signal.SIGTERM)
 
 
 def leave_with_the_launcher() -> None:
@@ -111,40 +137,39 @@ def leave_with_the_launcher() -> None:
     threading.Thread(target=watch, name="launcher", daemon=True).start()
 
 
-def _pass_on(ranks: Mapping[int, subprocess.Popen[bytes]]) -> None:
-    def tell(*_: object) -> None:
-        for child in list(ranks.values()):
-            _signal(child.pid, signal.SIGTERM)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, tell)
-
-
-def _wait(ranks: dict[int, subprocess.Popen[bytes]]) -> int:
+def _wait(pod: _Pod) -> int:
     """Wait for every rank, and for whatever else a container's first process is left with."""
     codes: list[int] = []
     ending: threading.Timer | None = None
-    while ranks:
+    while pod.ranks:
         pid, status = os.waitpid(-1, 0)
-        child = ranks.pop(pid, None)
+        child = pod.ranks.pop(pid, None)
         if child is None:
             continue
         child.returncode = os.waitstatus_to_exitcode(status)
         if child.stdin is not None:
             child.stdin.close()
-        code = child.returncode if child.returncode >= 0 else 128 - child.returncode
+        code = _code(child.returncode, pod)
         codes.append(code)
-        if code != names.EXIT_DONE and ending is None:
+        if code != names.EXIT_DONE and not pod.asked:
             log.warning("a rank ended with exit code %d: the others are asked to stop", code)
-            for other in ranks:
-                _signal(other, signal.SIGTERM)
-            ending = threading.Timer(LEAVING_S, _kill, [ranks])
+            pod.ask_to_stop()
+        # Who ends with a stop that all agreed on says nothing against the first rank, which may still be saving.
+        if code not in (names.EXIT_DONE, names.EXIT_SAVED) and ending is None:
+            ending = threading.Timer(LEAVING_S, _kill, [pod.ranks])
             ending.daemon = True
             ending.start()
     if ending is not None:
         ending.cancel()
     failures = [code for code in codes if code not in (names.EXIT_DONE, names.EXIT_SAVED)]
-    return (failures or [max(codes)])[0]
+    return (failures or [max(codes, default=names.EXIT_SAVED)])[0]
+
+
+def _code(returned: int, pod: _Pod) -> int:
+    """A rank's exit code. One that was told to stop before it could listen had not begun: there is nothing to save."""
+    if returned == -signal.SIGTERM and pod.asked:
+        return names.EXIT_SAVED
+    return returned if returned >= 0 else 128 - returned
 
 
 def _kill(ranks: Mapping[int, subprocess.Popen[bytes]]) -> None:
