@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from kelong_contract import codec, environment, layout, manifests, names
-from kelong_trainer import memory, step
+from kelong_trainer import exhaustion, memory, step
 from kelong_trainer.context import BadOrder
 
 RATE = 1e-3
@@ -84,9 +84,9 @@ def test_what_fails_once_weights_have_moved_cannot_be_repeated(workshop, monkeyp
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory(workshop) -> None:
     for message in ("CUBLAS_STATUS_ALLOC_FAILED when calling", "DefaultCPUAllocator: can't allocate memory: you tried"):
-        assert memory.is_exhaustion(RuntimeError(message))
-    assert not memory.is_exhaustion(RuntimeError("expected scalar type Float but found Half"))
-    assert not memory.is_exhaustion(ValueError("out of memory"))
+        assert exhaustion.is_exhaustion(RuntimeError(message))
+    assert not exhaustion.is_exhaustion(RuntimeError("expected scalar type Float but found Half"))
+    assert not exhaustion.is_exhaustion(ValueError("out of memory"))
 
 
 def budget(bench: Any, told: list[int], *, device: str = "cpu", batch_frames: int = 400) -> memory.Budget:

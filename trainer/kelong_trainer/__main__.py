@@ -31,7 +31,7 @@ from kelong_contract import store as stores
 from tqdm.contrib import logging as tqdm_logging
 
 from kelong_trainer import launch, lease, telemetry
-from kelong_trainer.context import PROGRAM, BadData, BadOrder, Refused, RunContext, Stopped
+from kelong_trainer.context import PROGRAM, BadData, BadOrder, Faulty, Refused, RunContext, Stopped
 
 if TYPE_CHECKING:  # at run time it is imported by who computes: only then must a wrong order or a stop wait for it
     import torch
@@ -94,7 +94,7 @@ def _run(order_file: pathlib.Path, settings: environment.Environment) -> int:
     except Stopped as error:
         _say(f"stopped: {error}")
         return names.EXIT_SAVED
-    except stores.LocalDiskError as error:
+    except (Faulty, stores.LocalDiskError) as error:
         _say(str(error))
         return 1
     except stores.StoreError as error:
@@ -151,6 +151,9 @@ def _train(order: orders.TrainingOrder, settings: environment.Environment, seat:
         told.done()
     except Refused as error:
         told.problem(error.reason, error.message)
+        raise
+    except Faulty as error:
+        told.problem(conditions.TRAINING_FAILED, str(error))
         raise
     finally:
         told.close()

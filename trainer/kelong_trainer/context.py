@@ -1,4 +1,4 @@
-"""What every part of one trainer process is given, and the three ways in which it can end early.
+"""What every part of one trainer process is given, and the ways in which it can end early.
 
 `__main__` builds the one RunContext; stages, loop and publishing take it and never look at the environment themselves.
 """
@@ -42,6 +42,10 @@ class BadData(Refused):
 
 class Stopped(Exception):
     """Asked to stop (SIGTERM) or overtaken by a newer attempt, with everything saved; exit code 75."""
+
+
+class Faulty(Exception):
+    """What a person may have to cure but another try might: exit code 1, which the Job's failure policy counts."""
 
 
 @dataclass(frozen=True, kw_only=True)

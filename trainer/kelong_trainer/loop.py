@@ -38,7 +38,7 @@ from kelong_trainer.beginning import Training
 from kelong_trainer.context import PROGRAM, BadData, RunContext, Stopped
 from kelong_trainer.launch import Seat
 from kelong_trainer.lease import Lease
-from kelong_trainer.ranks import PeersLost, Ranks
+from kelong_trainer.ranks import PeersLost, Ranks, counted_until
 from kelong_trainer.step import StepResult
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ def follow(context: RunContext, seat: Seat) -> None:
         try:
             collections.deque(_steps(context, training, loader, ranks), maxlen=0)
         except step.Diverged as error:
-            raise PeersLost("training diverged; the first rank says how") from error
+            raise Stopped("training diverged; the first rank says how") from error
         _wait_until_saved(context, training, ranks)
     context.check_stopping()
 
@@ -281,10 +281,15 @@ def _note(losses: dict[str, float], steps_per_s: float) -> str:
 
 @contextlib.contextmanager
 def _together(ranks: Ranks, training: Training) -> Iterator[Ranks]:
-    """All ranks begin with the first one's tensors; the group is given up in order unless something went wrong."""
-    for network in training.state.networks.values():
-        ranks.share(network)
-    yield ranks
+    """All ranks begin with the first one's tensors; the group is given up in order unless something went wrong.
+
+    Raises context.Faulty where the first rank loses the others before a step is finished.
+    """
+    begun_after = training.state.step
+    with counted_until(lambda: training.state.step > begun_after, leads=ranks.rank == 0):
+        for network in training.state.networks.values():
+            ranks.share(network)
+        yield ranks
     if ranks.group is not None:
         dist.destroy_process_group(ranks.group)
 

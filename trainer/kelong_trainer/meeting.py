@@ -5,7 +5,8 @@ on. The others wait for that, as long as it takes: the first pod's name may not 
 found, its recordings transcribed. They get the state ready and come in; with all of them there the process group is
 made: NCCL between GPUs, gloo between CPUs.
 
-A meeting is held once. Whoever loses its peers ends with exit code 75, and all meet anew at the last saved step.
+A meeting is held once. Whoever loses its peers ends with exit code 75, and all meet anew at the last saved step. A
+first rank whose meeting came to no step ends with 1, which is counted: those who cannot meet do not try without end.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined
 
 from kelong_trainer.context import Stopped
 from kelong_trainer.launch import LOOPBACK, Seat
-from kelong_trainer.ranks import ALONE, PeersLost, Ranks
+from kelong_trainer.ranks import ALONE, PeersLost, Ranks, counted_until
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class Told:
 
 
 def lead(seat: Seat, told: Told, device: torch.device, stopping: threading.Event) -> Ranks:
-    """Open the meeting, tell, and wait for all. One process alone needs none. Raises Stopped, also as PeersLost."""
+    """Open the meeting, tell, wait for all; one process alone needs none. Raises Stopped, PeersLost or Faulty."""
     if seat.size == 1:
         return ALONE
     with _ended_by_network_errors():
@@ -64,7 +65,7 @@ def lead(seat: Seat, told: Told, device: torch.device, stopping: threading.Event
             if not _missing(store, seat):
                 break
         store.set(_COMPLETE, "")
-        return _group(store, seat, device)
+    return _group(store, seat, device)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +83,7 @@ class Guest:
             for _ in _waiting(stopping, lambda: "the other ranks"):
                 if self.store.check([_COMPLETE]):
                     break
-            return _group(self.store, self.seat, device)
+        return _group(self.store, self.seat, device)
 
 
 def wait_for_leader(seat: Seat, stopping: threading.Event, finished: Callable[[], bool]) -> Guest | None:
@@ -148,13 +149,17 @@ def _here(rank: int) -> str:
 def _group(store: TCPStore, seat: Seat, device: torch.device) -> Ranks:
     if device.type == "cuda":
         os.environ.setdefault("TORCH_NCCL_BLOCKING_WAIT", "1")  # a lost peer is then an exception, not an abort
-    dist.init_process_group(
-        "nccl" if device.type == "cuda" else "gloo",
-        store=PrefixStore("group", store),
-        rank=seat.rank,
-        world_size=seat.size,
-        timeout=SILENCE,
-    )
+    with counted_until(lambda: False, leads=seat.leads):
+        try:
+            dist.init_process_group(
+                "nccl" if device.type == "cuda" else "gloo",
+                store=PrefixStore("group", store),
+                rank=seat.rank,
+                world_size=seat.size,
+                timeout=SILENCE,
+            )
+        except RuntimeError as error:
+            raise PeersLost.by(error) from error
     log.info("all %d ranks are here; this is rank %d", seat.size, seat.rank)
     return Ranks(rank=seat.rank, size=seat.size, group=dist.group.WORLD)
 

@@ -30,10 +30,6 @@ from kelong_trainer.dataset import Batch
 
 log = logging.getLogger(__name__)
 
-# How a CPU's allocator, oneDNN and the GPU's libraries say that memory is exhausted, where they raise RuntimeErrors.
-_SAYINGS = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "alloc_failed")
-
-
 # What is left to whoever shares a CPU pod's memory with the ranks: the process that speaks and judges auditions, and
 # files that are being written.
 SHARE_OF_OTHERS, MOST_OF_OTHERS_BYTES = 0.25, 3 << 30
@@ -82,13 +78,6 @@ class Exhausted(Exception):
     def __init__(self, said: str, *, repeatable: bool) -> None:
         super().__init__(said)
         self.repeatable = repeatable
-
-
-def is_exhaustion(error: BaseException) -> bool:
-    """Whether an error says that memory is exhausted."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(saying in str(error).lower() for saying in _SAYINGS)
 
 
 def release() -> None:

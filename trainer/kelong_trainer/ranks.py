@@ -9,7 +9,7 @@ What is drawn at random for a clip depends on seed, step and clip, never on the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,13 +17,21 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from kelong_trainer.context import Stopped
+from kelong_trainer import exhaustion
+from kelong_trainer.context import Faulty, Stopped
 
 BUCKET_ELEMENTS = 1 << 23  # 32 MB of gradients travel at once: large enough for the network, small enough to overlap
+MOST_WORDS = 400  # of another's error that are told: characters
 
 
 class PeersLost(Stopped):
     """Another rank is gone. All begin again at the last saved step; exit code 75, as for whoever is asked to stop."""
+
+    @classmethod
+    def by(cls, error: BaseException) -> PeersLost:
+        """In the words of the error that told of it."""
+        said = str(error).splitlines() or [type(error).__name__]
+        return cls(f"another rank is gone or failed ({said[0][:MOST_WORDS]})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +137,21 @@ class Ranks:
 ALONE = Ranks()
 
 
+@contextmanager
+def counted_until(stepped: Callable[[], bool], *, leads: bool) -> Iterator[None]:
+    """Raise context.Faulty in place of PeersLost as long as not one step has been finished together.
+
+    Ranks that cannot work together look like ranks that are lost, but would meet again without end: exit code 75 is
+    counted by nobody. The first rank alone does this, so that a meeting that fails is counted once.
+    """
+    try:
+        yield
+    except PeersLost as error:
+        if stepped() or not leads:
+            raise
+        raise Faulty(f"no step was finished since the ranks met: {error}") from error
+
+
 def _buckets(network: nn.Module) -> Iterator[tuple[list[Tensor], Tensor]]:
     """The gradients in lists of bounded size, each list with one tensor of all its values."""
     gathered: list[Tensor] = []
@@ -145,13 +168,16 @@ def _buckets(network: nn.Module) -> Iterator[tuple[list[Tensor], Tensor]]:
 
 @contextmanager
 def _peers() -> Iterator[None]:
-    """What fails between the ranks is told as PeersLost: gloo and NCCL raise plain RuntimeErrors for it."""
+    """What fails between the ranks is told as PeersLost: gloo and NCCL raise plain RuntimeErrors for it.
+
+    So do allocators, and what they tell is for the step to cure.
+    """
     try:
         yield
-    except torch.OutOfMemoryError:
-        raise
     except RuntimeError as error:
-        raise PeersLost(f"another rank is gone ({str(error).splitlines()[0].partition('. ')[0]})") from error
+        if exhaustion.is_exhaustion(error):
+            raise
+        raise PeersLost.by(error) from error
 
 
 def _device(group: dist.ProcessGroup) -> torch.device:

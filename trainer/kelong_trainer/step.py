@@ -22,7 +22,7 @@ from kelong_speech import device, draws, synthesiser
 from kelong_speech.config import VoiceConfig
 from torch import Tensor
 
-from kelong_trainer import discriminators, leaving_out, losses, memory
+from kelong_trainer import discriminators, exhaustion, leaving_out, losses, memory
 from kelong_trainer.dataset import Batch
 from kelong_trainer.ranks import ALONE, Ranks
 from kelong_trainer.state import TrainingState
@@ -130,7 +130,7 @@ def run(
     try:
         return attempt.run(batch, rate, frames_at_once or memory.padded_frames(batch))
     except (RuntimeError, MemoryError) as error:
-        if not memory.is_exhaustion(error):
+        if not exhaustion.is_exhaustion(error):
             raise
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
     # Outside of the except block, where nothing holds on to the tensors of the step that failed.
