@@ -25,7 +25,8 @@ def main(rank: int, size: int, port: int) -> None:
     workshop = conftest.Workshop()
     state, settings = workshop.state(), workshop.settings()
     seat = launch.Seat(rank=rank, size=size, local_size=size, port=port)
-    told, stopping, device = meeting.Told(attempt=1, corpus_digest="", step=0), threading.Event(), torch.device("cpu")
+    told = meeting.Told(attempt=1, corpus_digest="", step=0, precision="FP32")
+    stopping, device = threading.Event(), torch.device("cpu")
     if seat.leads:
         ranks = meeting.lead(seat, told, device, stopping)
     else:

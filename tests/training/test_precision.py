@@ -8,7 +8,7 @@ import pytest
 import torch
 from kelong_contract import codec, names, orders
 from kelong_speech import device
-from kelong_trainer import step
+from kelong_trainer import beginning, launch, step
 
 CPU = torch.device("cpu")
 
@@ -56,3 +56,30 @@ def test_status_tells_what_is_computed_in(bench, run_here) -> None:
     order = bench.order(max_steps=1, interval_steps=1, precision="BF16")
     assert run_here(codec.dumps(order).decode()) == names.EXIT_DONE
     assert bench.progress().precision == ("BF16" if device.fast_bfloat16(CPU) else "FP32")
+
+
+@pytest.fixture
+def slow_context(bench, monkeypatch: pytest.MonkeyPatch):
+    """A trainer whose order asks for bfloat16, on a processor that is slow with it."""
+    monkeypatch.setattr(device, "fast_bfloat16", lambda _: False)
+    return dataclasses.replace(bench.context(), order=bench.order(precision="BF16"))
+
+
+def test_a_rank_computes_in_what_the_first_one_says(bench, slow_context) -> None:
+    seat = launch.Seat(rank=1, size=2)
+    alone = beginning.make(slow_context, bench.corpus(), None, seat)
+    told = beginning.make(slow_context, bench.corpus(), None, seat, "BF16")
+    assert (alone.settings.precision, told.settings.precision) == ("FP32", "BF16")
+    assert slow_context.telemetry.progress.precision == "BF16"
+
+
+def test_a_resume_in_another_precision_says_so(bench, slow_context, caplog: pytest.LogCaptureFixture) -> None:
+    training = beginning.make(slow_context, bench.corpus(), None, launch.Seat())
+    now = beginning.facts(slow_context, training, launch.Seat())
+    assert now.precision == "FP32"
+    caplog.clear()
+    beginning.compare(now, now)
+    beginning.compare(dataclasses.replace(now, precision=None), now)  # a step that was saved without this note
+    assert not caplog.records
+    beginning.compare(dataclasses.replace(now, precision="BF16"), now)
+    assert "precision was BF16 and is FP32 now" in caplog.text

@@ -62,15 +62,20 @@ def newest(context: RunContext) -> manifests.CheckpointManifest | None:
 
 
 def make(
-    context: RunContext, corpus: manifests.Corpus, saved: manifests.CheckpointManifest | None, seat: Seat
+    context: RunContext,
+    corpus: manifests.Corpus,
+    saved: manifests.CheckpointManifest | None,
+    seat: Seat,
+    precision: step.Precision | None = None,
 ) -> Training:
     """The state to train: that of a checkpoint, or what the order begins with.
 
+    `precision` is what the first rank computes in; None lets this one choose, as the first does.
     A damaged checkpoint is an error, never a quiet new beginning. Raises BadData or BadOrder.
     """
     if saved is None or initial.is_imported(saved):
-        return _begin(context, corpus)
-    return _resume(context, corpus, saved, seat)
+        return _begin(context, corpus, precision)
+    return _resume(context, corpus, saved, seat, precision)
 
 
 def threads(context: RunContext, seat: Seat) -> int:
@@ -96,16 +101,17 @@ def facts(context: RunContext, training: Training, seat: Seat) -> state.Facts:
         device=context.telemetry.progress.device,
         cpu=state.processor(),
         torch_version=torch.__version__,
+        precision=training.settings.precision,
         origin=training.origin,
         begun_trained=training.begun_trained,
         wavlm=None if training.settings.ears is None else training.settings.ears.identity,
     )
 
 
-def _begin(context: RunContext, corpus: manifests.Corpus) -> Training:
+def _begin(context: RunContext, corpus: manifests.Corpus, precision: step.Precision | None) -> Training:
     beginning = initial.find(context)
     config = beginning.adapt(_config(context, corpus))
-    settings = _settings(context, config)
+    settings = _settings(context, config, precision)
     at = _fresh(context, config, settings)
     origin = beginning.fill(at)
     begun_trained = origin is not None and not beginning.resumes and initial.DISCRIMINATORS not in origin.fresh
@@ -119,7 +125,13 @@ def _begin(context: RunContext, corpus: manifests.Corpus) -> Training:
     )
 
 
-def _resume(context: RunContext, corpus: manifests.Corpus, saved: manifests.CheckpointManifest, seat: Seat) -> Training:
+def _resume(
+    context: RunContext,
+    corpus: manifests.Corpus,
+    saved: manifests.CheckpointManifest,
+    seat: Seat,
+    precision: step.Precision | None,
+) -> Training:
     if saved.corpus_digest != codec.digest(corpus):
         raise BadData(
             conditions.DATASET_INVALID,
@@ -130,7 +142,7 @@ def _resume(context: RunContext, corpus: manifests.Corpus, saved: manifests.Chec
     checkpoints.fetch(context.store, saved, folder)
     try:
         config = voice_config.from_json((folder / layout.CONFIG_FILE).read_bytes())
-        settings = _settings(context, config)
+        settings = _settings(context, config, precision)
         at = _fresh(context, config, settings)
         then = state.read(folder, at)
     except (voice_config.ConfigError, state.StateMismatch, codec.Malformed, safetensors.SafetensorError) as error:
@@ -156,9 +168,9 @@ def _resume(context: RunContext, corpus: manifests.Corpus, saved: manifests.Chec
 
 def compare(then: state.Facts, now: state.Facts) -> None:
     """Log what a resume finds changed, and what follows from it."""
-    for name in ("threads", "ranks", "device", "cpu", "torch_version", "seed"):
+    for name in ("threads", "ranks", "device", "cpu", "torch_version", "precision", "seed"):
         before, after = getattr(then, name), getattr(now, name)
-        if before != after:
+        if before not in (None, after):  # None: saved without this note
             log.warning(
                 "%s was %s and is %s now: the losses will differ slightly from those of an unbroken run",
                 name.replace("_", " "),
@@ -179,10 +191,12 @@ def _fresh(context: RunContext, config: voice_config.VoiceConfig, settings: step
     return state.fresh(config, context.order.training, context.device, heard_channels)
 
 
-def _settings(context: RunContext, config: voice_config.VoiceConfig) -> step.StepSettings:
+def _settings(
+    context: RunContext, config: voice_config.VoiceConfig, precision: step.Precision | None
+) -> step.StepSettings:
     """What every step is told, with the WavLM that the order names; without one none of it is imported."""
     training, address = context.order.training, context.order.model.sources.wavlm
-    precision = step.precision(training, context.device)
+    precision = precision or step.precision(training, context.device)
     context.telemetry.computes_in(precision)
     if address is None or address == "none":
         return step.settings(training, config, precision)

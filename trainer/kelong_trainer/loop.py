@@ -54,7 +54,10 @@ def train(context: RunContext, corpus: manifests.Corpus, lease: Lease, seat: Sea
     with memory.bounded(context.device, seat.local_size), auditions.running(context) as heard:
         heard.catch_up()
         told = meeting.Told(
-            attempt=context.attempt, corpus_digest=codec.digest(corpus), step=saved.step if saved is not None else 0
+            attempt=context.attempt,
+            corpus_digest=codec.digest(corpus),
+            step=saved.step if saved is not None else 0,
+            precision=training.settings.precision,
         )
         _lead(context, corpus, lease, seat, training, told, heard)
         context.check_stopping()
@@ -80,7 +83,7 @@ def follow(context: RunContext, seat: Seat) -> None:
     if codec.digest(corpus) != told.corpus_digest:
         raise PeersLost("the corpus is no longer the one that the first rank told of")
     saved = checkpoints.manifest(context.store, place, told.step) if told.step else None
-    training = beginning.make(context, corpus, saved, seat)
+    training = beginning.make(context, corpus, saved, seat, told.precision)
     with (
         memory.bounded(context.device, seat.local_size),
         _together(guest.come_in(context.device, context.stopping), training) as ranks,

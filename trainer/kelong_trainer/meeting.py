@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.distributed as dist
@@ -44,11 +45,15 @@ _TOLD, _SPOILED, _COMPLETE = "told", "spoiled", "complete"
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """What the first rank tells the others: its attempt, the corpus, and the saved step to go on from (0: none)."""
+    """What the first rank tells the others: its attempt, the corpus, and the saved step to go on from (0: none).
+
+    `precision` is what all compute in: not every node's processor is fast with bfloat16.
+    """
 
     attempt: int
     corpus_digest: str
     step: int
+    precision: Literal["FP32", "BF16"]
     format: int = 1
 
 

@@ -49,7 +49,8 @@ class Facts:
     """What state.json says.
 
     `batch` counts batches of at most `batch_frames` padded frames. `threads`, `ranks`, `device`, `cpu` and
-    `torch_version` tell whether a resume can repeat the very numbers of a run never stopped.
+    `torch_version` tell whether a resume can repeat the very numbers of a run never stopped, and so does `precision`,
+    None in what was saved without this note.
     `ordered_learning_rate` is the rate before any decay. `origin` is what the voice began with. `wavlm` is
     the identity of the one that was heard with, None without. `legacy` is by network, for a step whose files were
     imported.
@@ -66,6 +67,7 @@ class Facts:
     device: str
     cpu: str
     torch_version: str
+    precision: str | None = None
     ranks: int = 1
     ordered_learning_rate: float | None = None
     origin: manifests.Origin | None = None

@@ -49,6 +49,9 @@ class Diverged(Exception):
         self.good_until = good_until
 
 
+Precision = Literal["FP32", "BF16"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class StepSettings:
     """What does not change from step to step.
@@ -59,7 +62,7 @@ class StepSettings:
     """
 
     seed: int
-    precision: Literal["FP32", "BF16"]
+    precision: Precision
     profile: Literal["fixed", "as-original"]
     weights: orders.LossWeights = field(default_factory=orders.LossWeights)
     text_feature_dropout: float = 0.0
@@ -79,7 +82,7 @@ class StepResult:
 
 
 def settings(
-    training: orders.Training, config: VoiceConfig, precision: Literal["FP32", "BF16"], ears: Ears | None = None
+    training: orders.Training, config: VoiceConfig, precision: Precision, ears: Ears | None = None
 ) -> StepSettings:
     """The settings that an order means for a voice.
 
@@ -102,7 +105,7 @@ def settings(
     )
 
 
-def precision(training: orders.Training, on: torch.device) -> Literal["FP32", "BF16"]:
+def precision(training: orders.Training, on: torch.device) -> Precision:
     """What a step computes in: what the order says, but full precision where bfloat16 would only be emulated."""
     if training.precision == "BF16" and not device.fast_bfloat16(on):
         log.warning("this %s has no fast bfloat16: training computes in FP32, which is faster here", on.type.upper())
