@@ -98,15 +98,6 @@ def build_training_job(
     which is ignored: all come again and go on from the checkpoint. Only the one that was lost counts as a failure.
     """
     name, training = training_job_name(owner, attempt), spec.training
-    annotations = {
-        names.ANNOTATION_ORDER_DIGEST: codec.digest(order),
-        names.ANNOTATION_WISH: order_book.training_wish(spec),
-        names.ANNOTATION_TEXT: order_book.text_wish(spec),
-        names.ANNOTATION_GENERATION: str(owner.generation),
-        names.ANNOTATION_STEP: str(start_step),
-    }
-    if listing_digest is not None:
-        annotations[names.ANNOTATION_LISTING_DIGEST] = listing_digest
     volumes, mounts = _order_volume(name)
     s3, claim = spec.dataset.source.s3, spec.dataset.source.persistent_volume_claim
     if claim is not None:
@@ -138,12 +129,29 @@ def build_training_job(
     if training.workers > 1:
         pod["subdomain"] = meeting_name(owner)  # with the host name <job>-<index> that an Indexed Job gives
     labels = {names.LABEL_ATTEMPT: str(attempt)}
+    annotations = _training_annotations(owner, spec, order, start_step, listing_digest)
     return _job(
         _metadata(owner, name, names.COMPONENT_TRAINER, labels=labels, annotations=annotations),
         _pod_template(owner, names.COMPONENT_TRAINER, pod, names.PORT_METRICS, labels=labels),
         backoff_limit=training.backoff_limit,
         workers=training.workers,
     )
+
+
+def _training_annotations(
+    owner: Owner, spec: VoiceModelSpec, order: orders.TrainingOrder, start_step: int, listing_digest: str | None
+) -> dict[str, str]:
+    """What a training Job was made for, and from where: read again when it is decided whether another must follow."""
+    annotations = {
+        names.ANNOTATION_ORDER_DIGEST: codec.digest(order),
+        names.ANNOTATION_WISH: order_book.training_wish(spec),
+        names.ANNOTATION_TEXT: order_book.text_wish(spec),
+        names.ANNOTATION_GENERATION: str(owner.generation),
+        names.ANNOTATION_STEP: str(start_step),
+    }
+    if listing_digest is not None:
+        annotations[names.ANNOTATION_LISTING_DIGEST] = listing_digest
+    return annotations
 
 
 def build_meeting(owner: Owner) -> Body:
