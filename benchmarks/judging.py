@@ -23,7 +23,8 @@ from kelong_contract import manifests
 from kelong_demo import assets, speaker, whisper
 from kelong_speech import audio
 from kelong_speech.text import frontend
-from kelong_trainer import judges, recogniser
+from kelong_trainer.corpus import recogniser
+from kelong_trainer.scoring import judges
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 COMPARED: Final = 8  # recordings of the speaker, as many as are held out from training

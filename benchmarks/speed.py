@@ -23,7 +23,7 @@ import torch
 from kelong_contract import orders
 from kelong_speech import alignment, audio, config, device, encoders, layers, synthesiser
 from kelong_speech.text import frontend
-from kelong_trainer import dataset, discriminators, ranks, state, step
+from kelong_trainer.training import dataset, discriminators, ranks, state, step
 from plain import front_end as plain_front_end
 from plain import generator as plain
 from plain import training as plain_training

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kelong_contract import manifests, orders
-from kelong_trainer import cutting
+from kelong_trainer.corpus import cutting
 
 RATE_HZ = 44100
 QUIET, SPEECH, BREATH = -60.0, -20.0, -41.0

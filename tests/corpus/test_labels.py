@@ -2,7 +2,7 @@
 
 import pytest
 from kelong_contract import manifests
-from kelong_trainer import cutting, labels
+from kelong_trainer.corpus import cutting, labels
 
 RATE_HZ = 44100
 

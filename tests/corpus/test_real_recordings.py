@@ -9,7 +9,8 @@ import pytest
 import soundfile
 from kelong_contract import codec, layout, manifests, orders
 from kelong_speech.text import utterance
-from kelong_trainer import cutting, pipeline
+from kelong_trainer import pipeline
+from kelong_trainer.corpus import cutting
 
 PREFIX = "recordings/lab/khazix/"
 RATE_HZ = 44100

@@ -5,7 +5,8 @@ import soxr
 import torch
 from kelong_contract import store
 from kelong_demo import files
-from kelong_trainer import context, decoding, pipeline, recogniser
+from kelong_trainer import context, pipeline
+from kelong_trainer.corpus import decoding, recogniser
 from kelong_trainer.stages import transcribe
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 from kelong_contract import codec, environment, layout, manifests, names, orders, store
-from kelong_trainer import context, pipeline, recordings
+from kelong_trainer import context, pipeline
+from kelong_trainer.corpus import recordings
 from kelong_trainer.stages import ingest
 
 PREFIX = "recordings/lab/khazix/"

@@ -13,7 +13,7 @@ import torch
 from kelong_contract import names, orders, store
 from kelong_speech import config
 from kelong_trainer import __main__ as door
-from kelong_trainer import interchange, interchange_files
+from kelong_trainer.interchange import conversion, original_files
 
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
 ZH_CLAP = pathlib.Path(__file__).parents[1] / "model" / "fixtures" / "zh_clap_state_dict.json"
@@ -40,12 +40,12 @@ def multilingual() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def as_saved() -> Callable[..., interchange_files.LegacyFile]:
+def as_saved() -> Callable[..., original_files.LegacyFile]:
     """A network of a layout as the original saves it; `without` leaves tensors out, frozen ones have no moments."""
 
     def make(
         layout: dict[str, Any], network: str, *, fresh: bool = False, without: str = "\0", frozen: tuple[str, ...] = ()
-    ) -> interchange_files.LegacyFile:
+    ) -> original_files.LegacyFile:
         model = {key: _tensor(key, shape) for key, shape, _ in layout[network] if not key.startswith(without)}
         if "enc_p.emo_vq._codebook.initted" in model:
             model["enc_p.emo_vq._codebook.initted"] = torch.ones(1)
@@ -59,10 +59,8 @@ def as_saved() -> Callable[..., interchange_files.LegacyFile]:
             }
             for number, key in enumerate(order)
         }
-        optimiser = interchange_files.Optimiser(
-            moments={} if fresh else moments, parameters=len(order), settings=SETTINGS
-        )
-        return interchange_files.LegacyFile(model=model, iteration=37, learning_rate=2e-4, optimiser=optimiser)
+        optimiser = original_files.Optimiser(moments={} if fresh else moments, parameters=len(order), settings=SETTINGS)
+        return original_files.LegacyFile(model=model, iteration=37, learning_rate=2e-4, optimiser=optimiser)
 
     return make
 
@@ -77,16 +75,16 @@ def small_config() -> config.VoiceConfig:
 
 
 @pytest.fixture
-def new_weights() -> Callable[..., interchange.Weights]:
+def new_weights() -> Callable[..., conversion.Weights]:
     """Random weights of ours, with moments, for the networks named."""
 
     def make(
         voice: config.VoiceConfig, networks: tuple[str, ...] = ("G", "D", "WD", "DUR"), *, step: int = 40
-    ) -> interchange.Weights:
+    ) -> conversion.Weights:
         made = {}
         for network in networks:
             heard = {"pre.weight_v": torch.zeros(64, 30, 1)} if network == "WD" else {}
-            module = interchange.build(network, voice, heard)
+            module = conversion.build(network, voice, heard)
             tensors = {key: _tensor(key, list(value.shape)) + 0 for key, value in module.state_dict().items()}
             moments = {
                 key: {
@@ -98,8 +96,8 @@ def new_weights() -> Callable[..., interchange.Weights]:
             }
             if "enc_p.emo_vq._codebook.initted" in tensors:
                 tensors["enc_p.emo_vq._codebook.initted"] = torch.ones(1)
-            made[network] = interchange.Network(tensors=tensors, moments=moments)
-        return interchange.Weights(config=voice, step=step, epoch=3, learning_rate=2e-4, networks=made)
+            made[network] = conversion.Network(tensors=tensors, moments=moments)
+        return conversion.Weights(config=voice, step=step, epoch=3, learning_rate=2e-4, networks=made)
 
     return make
 

@@ -7,7 +7,7 @@ import torch
 from kelong_contract import codec
 from kelong_speech import config
 from kelong_speech.text import symbols
-from kelong_trainer import interchange, interchange_config, interchange_files, interchange_places
+from kelong_trainer.interchange import conversion, original_config, original_files, places
 
 TABLE = "enc_p.emb.weight"
 
@@ -22,17 +22,17 @@ def bring(tmp_path, small_config, small):
     """The small generator as the original saves it, changed, and read again."""
 
     def made(change=lambda content: content, **how):
-        content = change(interchange.to_original(small)["G"])
-        interchange_files.write(tmp_path / "G_40.pth", content)
-        known = interchange_config.LegacyConfig(kelong=codec.encode(small_config))
-        return interchange.from_original(interchange_files.find(tmp_path), known, **how)
+        content = change(conversion.to_original(small)["G"])
+        original_files.write(tmp_path / "G_40.pth", content)
+        known = original_config.LegacyConfig(kelong=codec.encode(small_config))
+        return conversion.from_original(original_files.find(tmp_path), known, **how)
 
     return made
 
 
 def test_ours_to_original_to_ours_changes_nothing_but_the_six_symbols(tmp_path, small, same):
-    interchange_places.write_original(small, tmp_path, done=lambda name: None)
-    back = interchange_places.open_folder(tmp_path).weights
+    places.write_original(small, tmp_path, done=lambda name: None)
+    back = places.open_folder(tmp_path).weights
     assert dataclasses.replace(back, networks={}) == dataclasses.replace(small, networks={})
     for network, was in small.networks.items():
         now = back.networks[network]
@@ -75,10 +75,10 @@ def test_a_release_in_half_precision_is_read_whole_but_for_what_it_leaves_out(br
     assert {tensor.dtype for tensor in generator.tensors.values()} == {torch.float32}
     assert generator.moments == {}
 
-    whole = interchange_places.completed(imported.weights).networks["G"].tensors
+    whole = places.completed(imported.weights).networks["G"].tensors
     assert whole.keys() == small.networks["G"].tensors.keys()
     assert same(generator.tensors, {name: whole[name] for name in generator.tensors}) == []
-    again = interchange_places.completed(imported.weights).networks["G"].tensors
+    again = places.completed(imported.weights).networks["G"].tensors
     assert same(whole, again) == []
 
 
@@ -94,7 +94,7 @@ def test_what_the_original_had_frozen_stays_without_moments(bring, small, frozen
 
     weights = bring(freeze).weights
     assert list(weights.networks["G"].moments) == names
-    back = interchange.to_original(weights)["G"].optimiser
+    back = conversion.to_original(weights)["G"].optimiser
     assert (back.parameters, sorted(back.moments)) == (len(names), list(range(len(names))))
 
 
@@ -106,7 +106,7 @@ def test_every_tensor_that_does_not_fit_is_named(bring):
             del content.model[name]
         return content
 
-    with pytest.raises(interchange_files.Unusable) as refusal:
+    with pytest.raises(original_files.Unusable) as refusal:
         bring(spoil)
     sentence = str(refusal.value)
     assert sentence.startswith("G_40.pth does not hold the tensors of its network: missing flow.* (")
@@ -122,7 +122,7 @@ def test_an_optimiser_of_another_network_is_refused_and_can_be_left_out(bring):
             content, optimiser=dataclasses.replace(held, moments=fewer, parameters=held.parameters - 1)
         )
 
-    with pytest.raises(interchange_files.Unusable, match=r"G_40\.pth: its optimiser knows \d+ parameters"):
+    with pytest.raises(original_files.Unusable, match=r"G_40\.pth: its optimiser knows \d+ parameters"):
         bring(spoil)
     assert bring(spoil, weights_only=True).weights.networks["G"].moments == {}
 
@@ -134,14 +134,14 @@ def test_a_file_without_a_learning_rate_has_the_originals_and_it_is_said(bring, 
 
 def test_a_folder_is_not_written_over(tmp_path, small):
     (tmp_path / "WD_40.pth").touch()
-    with pytest.raises(interchange_files.Unusable, match=r"WD_40\.pth exists already"):
-        interchange_places.write_original(small, tmp_path, done=lambda name: None)
+    with pytest.raises(original_files.Unusable, match=r"WD_40\.pth exists already"):
+        places.write_original(small, tmp_path, done=lambda name: None)
     assert [path.name for path in tmp_path.iterdir()] == ["WD_40.pth"]
 
 
 def test_the_config_json_of_an_export_is_the_originals_with_ours_in_it(tmp_path, small, small_config):
-    interchange_places.write_original(small, tmp_path, done=lambda name: None)
-    found = interchange_config.read(tmp_path / "config.json")
+    places.write_original(small, tmp_path, done=lambda name: None)
+    found = original_config.read(tmp_path / "config.json")
     assert config.from_json(codec.dumps(small_config)) == small_config
     assert found.kelong == codec.encode(small_config)
     assert (found.mel_bands, found.speakers, found.learning_rate) == (128, {"Mei": 0, "Khazix": 1}, 2e-4)
@@ -149,5 +149,5 @@ def test_the_config_json_of_an_export_is_the_originals_with_ours_in_it(tmp_path,
 
 def test_the_config_json_of_another_audio_format_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"data": {"sampling_rate": 22050, "hop_length": 256}}')
-    with pytest.raises(interchange_files.Unusable, match="sampling_rate 22050, hop_length 256; a Chinese generation"):
-        interchange_config.read(tmp_path / "config.json")
+    with pytest.raises(original_files.Unusable, match="sampling_rate 22050, hop_length 256; a Chinese generation"):
+        original_config.read(tmp_path / "config.json")

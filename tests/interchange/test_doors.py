@@ -7,7 +7,7 @@ import pytest
 import torch
 from kelong_contract import codec, layout, manifests, names, orders
 from kelong_speech import checkpoint, config
-from kelong_trainer import interchange, interchange_files, interchange_folder, interchange_places
+from kelong_trainer.interchange import conversion, original_files, places, weights_folder
 
 VOICE = "default/mei/1"
 PLACE = orders.VoiceName(namespace="default", name="mei", uid="1").place()
@@ -20,7 +20,7 @@ def original(tmp_path, small_config, new_weights):
     def make(*networks, change=lambda weights: weights):
         folder = tmp_path / "original"
         weights = change(new_weights(small_config, networks or ("G", "D", "WD", "DUR")))
-        interchange_places.write_original(weights, folder, done=lambda name: None)
+        places.write_original(weights, folder, done=lambda name: None)
         return folder
 
     return make
@@ -67,8 +67,8 @@ def test_a_base_model_of_which_the_import_was_interrupted_is_not_used_and_gives_
     assert run("import", folder, "--to", "store:base") == names.EXIT_DONE
     here.delete("models/base/manifest.json")
     here.get_file("models/base/generator.safetensors", tmp_path / "half" / "generator.safetensors")
-    with pytest.raises(interchange_files.Unusable, match=r"half is not whole: it has no manifest\.json"):
-        interchange_places.open_folder(tmp_path / "half")
+    with pytest.raises(original_files.Unusable, match=r"half is not whole: it has no manifest\.json"):
+        places.open_folder(tmp_path / "half")
 
     assert run("import", folder, "--to", "store:base", "--weights-only") == names.EXIT_DONE
     assert sorted(item.key.removeprefix("models/base/") for item in here.list("models/base/")) == [
@@ -114,8 +114,8 @@ def test_original_to_a_voices_step_to_original_changes_nothing(here, run, origin
     assert run("import", folder, "--voice", VOICE) == names.EXIT_DONE
     assert "promote it with promotedStep: 40" in said()
     assert run("export", 40, "--voice", VOICE, "--to", tmp_path / "back") == names.EXIT_DONE
-    for network in interchange_files.NETWORKS:
-        was, now = (interchange_files.read(place / f"{network}_40.pth") for place in (folder, tmp_path / "back"))
+    for network in original_files.NETWORKS:
+        was, now = (original_files.read(place / f"{network}_40.pth") for place in (folder, tmp_path / "back"))
         assert same(was.model, now.model) == []
         assert dataclasses.replace(was, model={}, optimiser=None) == dataclasses.replace(now, model={}, optimiser=None)
         assert was.optimiser.settings == now.optimiser.settings
@@ -128,7 +128,7 @@ def test_an_imported_step_speaks(here, run, original, tmp_path, small_config):
     key = layout.checkpoint_manifest(PLACE, 40)
     manifest = codec.loads(manifests.CheckpointManifest, here.get(key), key)
     assert (manifest.listed, manifest.speakers, manifest.preset) == (True, {"Mei": 0, "Khazix": 1}, "tiny")
-    interchange_places.fetch_step(here, manifest, tmp_path / "step")
+    places.fetch_step(here, manifest, tmp_path / "step")
     path = tmp_path / "step" / layout.GENERATOR_FILE
     assert checkpoint.load_weights(path, small_config).config == small_config
 
@@ -155,7 +155,7 @@ def test_a_release_speaks_only_if_the_rest_may_begin_untrained(here, run, origin
     def release(weights):
         part = weights.networks["G"]
         tensors = {name: tensor for name, tensor in part.tensors.items() if not name.startswith("enc_q.")}
-        return dataclasses.replace(weights, networks={"G": interchange.Network(tensors=tensors)})
+        return dataclasses.replace(weights, networks={"G": conversion.Network(tensors=tensors)})
 
     folder = original("G", change=release)
     assert run("import", folder, "--voice", VOICE) == names.EXIT_BAD_DATA
@@ -208,12 +208,12 @@ def test_the_running_mean_or_what_training_goes_on_from(here, run, small_config,
     heard, raw = (new_weights(small_config, networks) for networks in (("G", "D"), ("G",)))
     raw.networks["G"].tensors["dp.proj.bias"].fill_(5.0)
     origin = manifests.Origin(source="test", step=40, files={})
-    interchange_folder.write(raw, origin, folder)
+    weights_folder.write(raw, origin, folder)
     (folder / layout.GENERATOR_FILE).rename(folder / "raw_generator.safetensors")
-    kept = interchange_folder.write(heard, origin, tmp_path / "heard")
+    kept = weights_folder.write(heard, origin, tmp_path / "heard")
     for name in kept:
         (tmp_path / "heard" / name).rename(folder / name)
-    mean, trained = interchange_folder.read(folder), interchange_folder.read(folder, raw=True)
+    mean, trained = weights_folder.read(folder), weights_folder.read(folder, raw=True)
     assert same(mean.networks["G"].tensors, trained.networks["G"].tensors) == ["dp.proj.bias"]
     assert (bool(mean.networks["G"].moments), bool(trained.networks["G"].moments)) == (False, True)
     assert mean.networks["D"].moments and trained.networks["D"].moments

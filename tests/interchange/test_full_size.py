@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from kelong_trainer import interchange, interchange_config, interchange_files
+from kelong_trainer.interchange import conversion, original_config, original_files
 
 NETWORKS = ("G", "D", "WD", "DUR")
 
@@ -18,18 +18,18 @@ def saved(zh_clap, as_saved):
 def found(tmp_path_factory, saved):
     folder = tmp_path_factory.mktemp("original")
     for network, content in saved.items():
-        interchange_files.write(folder / f"{network}_8000.pth", content)
-    return interchange_files.find(folder)
+        original_files.write(folder / f"{network}_8000.pth", content)
+    return original_files.find(folder)
 
 
 @pytest.fixture(scope="module")
 def imported(found):
-    return interchange.from_original(found, interchange_config.LegacyConfig())
+    return conversion.from_original(found, original_config.LegacyConfig())
 
 
 @pytest.fixture(scope="module")
 def back(imported):
-    return interchange.to_original(imported.weights)
+    return conversion.to_original(imported.weights)
 
 
 def test_what_it_is_is_said(imported):
@@ -44,11 +44,11 @@ def test_what_it_is_is_said(imported):
 
 
 def test_speakers_that_the_table_does_not_have_are_named_and_not_dropped(found):
-    config = interchange_config.LegacyConfig(speakers={"Khazix": 511, "阿卡丽": 512, "芭芭拉": 700})
+    config = original_config.LegacyConfig(speakers={"Khazix": 511, "阿卡丽": 512, "芭芭拉": 700})
     with pytest.raises(
-        interchange_files.Unusable, match=r"G_8000\.pth has 512 speaker rows, and .*阿卡丽 512, 芭芭拉 700"
+        original_files.Unusable, match=r"G_8000\.pth has 512 speaker rows, and .*阿卡丽 512, 芭芭拉 700"
     ):
-        interchange.from_original(dataclasses.replace(found, paths={"G": found.paths["G"]}), config)
+        conversion.from_original(dataclasses.replace(found, paths={"G": found.paths["G"]}), config)
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 import torch
-from kelong_trainer import interchange_files
+from kelong_trainer.interchange import original_files
 
 PLAIN = {"model": {"a": torch.ones(3)}, "iteration": 3, "optimizer": None, "learning_rate": 1e-4}
 
@@ -21,8 +21,8 @@ class Program:
 @pytest.fixture
 def refused(tmp_path):
     def sentence(path):
-        with pytest.raises(interchange_files.Unusable) as refusal:
-            interchange_files.read(path)
+        with pytest.raises(original_files.Unusable) as refusal:
+            original_files.read(path)
         assert path.name in str(refusal.value)
         return str(refusal.value)
 
@@ -32,7 +32,7 @@ def refused(tmp_path):
 @pytest.mark.parametrize("form", [True, False], ids=["zip", "before 1.6"])
 def test_what_was_saved_is_what_is_read(tmp_path, form):
     torch.save(PLAIN, tmp_path / "G_0.pth", _use_new_zipfile_serialization=form)
-    found = interchange_files.read(tmp_path / "G_0.pth")
+    found = original_files.read(tmp_path / "G_0.pth")
     assert torch.equal(found.model["a"], torch.ones(3))
     assert (found.iteration, found.learning_rate, found.optimiser) == (3, 1e-4, None)
 
@@ -72,7 +72,7 @@ def test_an_archive_that_would_grow_is_not_unpacked(tmp_path, refused):
 
 def test_a_file_beyond_the_limit_is_refused_by_its_size(tmp_path, refused, monkeypatch):
     torch.save(PLAIN, tmp_path / "G_0.pth")
-    monkeypatch.setattr(interchange_files, "MOST_BYTES", 100)
+    monkeypatch.setattr(original_files, "MOST_BYTES", 100)
     assert "the most is" in refused(tmp_path / "G_0.pth")
 
 
@@ -106,30 +106,30 @@ def test_what_is_not_the_originals_dictionary_is_named(tmp_path, refused, conten
 def test_steps_that_an_old_library_counted_in_plain_numbers_are_understood(tmp_path):
     entry = {"step": 7, "exp_avg": torch.ones(3), "exp_avg_sq": torch.ones(3)}
     torch.save({**PLAIN, "optimizer": {"state": {0: entry}, "param_groups": [{"params": [0]}]}}, tmp_path / "G_0.pth")
-    assert interchange_files.read(tmp_path / "G_0.pth").optimiser.moments[0]["step"] == torch.tensor(7.0)
+    assert original_files.read(tmp_path / "G_0.pth").optimiser.moments[0]["step"] == torch.tensor(7.0)
 
 
 def test_the_newest_step_of_a_folder_is_taken_with_its_companions(tmp_path):
     for name in ("G_0", "D_0", "G_2000", "D_2000", "WD_2000", "D_10000", "notes", "G_1000_release_half"):
         (tmp_path / f"{name}.pth").touch()
-    assert {key: path.name for key, path in interchange_files.find(tmp_path).paths.items()} == {
+    assert {key: path.name for key, path in original_files.find(tmp_path).paths.items()} == {
         "G": "G_2000.pth",
         "D": "D_2000.pth",
         "WD": "WD_2000.pth",
     }
-    assert interchange_files.find(tmp_path, 1000).paths["G"].name == "G_1000_release_half.pth"
-    with pytest.raises(interchange_files.Unusable, match=r"no G_7\.pth; it has the steps 0, 1000, 2000"):
-        interchange_files.find(tmp_path, 7)
+    assert original_files.find(tmp_path, 1000).paths["G"].name == "G_1000_release_half.pth"
+    with pytest.raises(original_files.Unusable, match=r"no G_7\.pth; it has the steps 0, 1000, 2000"):
+        original_files.find(tmp_path, 7)
 
 
 def test_a_folder_without_a_generator_says_what_was_looked_for(tmp_path):
-    with pytest.raises(interchange_files.Unusable, match=r"has no G_<step>\.pth"):
-        interchange_files.find(tmp_path)
-    with pytest.raises(interchange_files.Unusable, match="cannot be read: No such file"):
-        interchange_files.find(tmp_path / "nowhere")
+    with pytest.raises(original_files.Unusable, match=r"has no G_<step>\.pth"):
+        original_files.find(tmp_path)
+    with pytest.raises(original_files.Unusable, match="cannot be read: No such file"):
+        original_files.find(tmp_path / "nowhere")
 
 
 def test_a_whole_file_is_taken_before_its_release_form(tmp_path):
     for name in ("G_0_release", "G_0", "G_0_release_half"):
         (tmp_path / f"{name}.pth").touch()
-    assert interchange_files.find(tmp_path).paths["G"].name == "G_0.pth"
+    assert original_files.find(tmp_path).paths["G"].name == "G_0.pth"

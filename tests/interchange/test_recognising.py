@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from kelong_trainer import interchange_config, interchange_files, interchange_recognise
+from kelong_trainer.interchange import generations, original_config, original_files
 
-PLAIN = interchange_config.LegacyConfig()
+PLAIN = original_config.LegacyConfig()
 CODES = "enc_p.emo_vq._codebook.embed"
 
 
@@ -23,7 +23,7 @@ def shaped():
 
 
 def recognise(tensors, config=PLAIN):
-    return interchange_recognise.recognise("G_0.pth", tensors, config)
+    return generations.recognise("G_0.pth", tensors, config)
 
 
 def test_zh_clap_is_known(shaped, zh_clap):
@@ -36,18 +36,18 @@ def test_extra_fix_is_known_by_codes_of_unit_length(shaped, zh_clap, kind):
     def change(tensors):
         tensors[CODES] = torch.nn.functional.normalize(torch.randn(32, 64, 32), dim=-1).to(kind)
 
-    found = recognise(shaped(zh_clap, change), interchange_config.LegacyConfig(mel_bands=160))
+    found = recognise(shaped(zh_clap, change), original_config.LegacyConfig(mel_bands=160))
     assert (found.variant, found.halved) == ("extra-fix", kind == torch.float16)
     assert found.sentence.startswith("Extra-Fix, 512 speaker rows")
 
 
 def test_a_configuration_of_extra_fix_beside_a_file_of_zh_clap_is_refused(shaped, zh_clap):
-    with pytest.raises(interchange_files.Unusable, match="do not belong together: n_mel_channels 160 is Extra-Fix"):
-        recognise(shaped(zh_clap), interchange_config.LegacyConfig(mel_bands=160))
+    with pytest.raises(original_files.Unusable, match="do not belong together: n_mel_channels 160 is Extra-Fix"):
+        recognise(shaped(zh_clap), original_config.LegacyConfig(mel_bands=160))
 
 
 def test_the_multilingual_2_3_is_refused_by_name(shaped, multilingual):
-    with pytest.raises(interchange_files.Unusable, match=r"G_0\.pth is the multilingual generation 2\.3: its texts"):
+    with pytest.raises(original_files.Unusable, match=r"G_0\.pth is the multilingual generation 2\.3: its texts"):
         recognise(shaped(multilingual))
 
 
@@ -86,7 +86,7 @@ def japanese(tensors):
     ],
 )
 def test_the_other_generations_are_refused_by_name(shaped, multilingual, change, said):
-    with pytest.raises(interchange_files.Unusable) as refusal:
+    with pytest.raises(original_files.Unusable) as refusal:
         recognise(shaped(multilingual, change))
     assert f"G_0.pth is {said}: " in str(refusal.value)
     assert "use a base model of the Chinese generations" in str(refusal.value)
@@ -98,9 +98,9 @@ def test_what_came_before_the_chinese_generations_is_none_of_them(shaped, zh_cla
         for name in [name for name in tensors if name.startswith((without, "enc_p.emo_vq."))]:
             del tensors[name]
 
-    with pytest.raises(interchange_files.Unusable, match=r"is no Chinese generation \(it lacks enc_p\.bert_pre_proj"):
+    with pytest.raises(original_files.Unusable, match=r"is no Chinese generation \(it lacks enc_p\.bert_pre_proj"):
         recognise(shaped(zh_clap, change))
-    ours = interchange_config.LegacyConfig(kelong={"preset": "tiny"})
+    ours = original_config.LegacyConfig(kelong={"preset": "tiny"})
     assert recognise(shaped(zh_clap, change), ours).variant == "zh-clap"
 
 
@@ -108,5 +108,5 @@ def test_the_experiment_with_another_text_encoder_is_refused(shaped, zh_clap):
     def change(tensors):
         tensors["enc_p.bert_pre_proj.weight"] = torch.zeros(1024, 1024, 1)
 
-    with pytest.raises(interchange_files.Unusable, match="ZH-BGE-Bert"):
+    with pytest.raises(original_files.Unusable, match="ZH-BGE-Bert"):
         recognise(shaped(zh_clap, change))

@@ -8,8 +8,8 @@ import soundfile
 import torch
 import transformers
 from kelong_speech import audio, features
-from kelong_trainer import interchange_style
-from kelong_trainer.interchange_files import Unusable
+from kelong_trainer.interchange import usual_style
+from kelong_trainer.interchange.original_files import Unusable
 
 RATE_HZ = 44_100
 
@@ -38,7 +38,7 @@ def recording(tmp_path):
 
 
 def test_a_recording_gives_what_the_encoder_hears(here, clap, recording):
-    style = interchange_style.read(recording, 16, f"path:{clap}", here)
+    style = usual_style.read(recording, 16, f"path:{clap}", here)
     samples, _ = soundfile.read(recording, dtype="float32")
     heard = features.StyleEncoder.load(clap).of_audio(audio.Speech(samples=samples, sample_rate_hz=RATE_HZ))
     assert torch.tensor(style) @ heard > 0.999
@@ -47,11 +47,11 @@ def test_a_recording_gives_what_the_encoder_hears(here, clap, recording):
 
 def test_what_cannot_be_heard_is_one_sentence(here, clap, recording, tmp_path):
     with pytest.raises(Unusable, match=r"clip\.wav is no \.pt file .* \(--style-source store:PREFIX\)"):
-        interchange_style.read(recording, 16, None, here)
+        usual_style.read(recording, 16, None, here)
     with pytest.raises(Unusable, match=r"clip\.wav gives 16 values, the voice's style has 512"):
-        interchange_style.read(recording, 512, f"path:{clap}", here)
+        usual_style.read(recording, 512, f"path:{clap}", here)
     with pytest.raises(Unusable, match="--style-source none is no style encoder"):
-        interchange_style.read(recording, 16, "none", here)
+        usual_style.read(recording, 16, "none", here)
     (tmp_path / "text.wav").write_text("no sound")
     with pytest.raises(Unusable, match=r"text\.wav cannot be heard"):
-        interchange_style.read(tmp_path / "text.wav", 16, f"path:{clap}", here)
+        usual_style.read(tmp_path / "text.wav", 16, f"path:{clap}", here)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from kelong_trainer import discriminators
+from kelong_trainer.training import discriminators
 
 
 def made(name):

@@ -93,7 +93,7 @@ def test_the_plain_likelihood_of_durations_is_ours(generator, text):
 
 
 def test_a_plain_training_step_learns(generator, text):
-    from kelong_trainer import discriminators
+    from kelong_trainer.training import discriminators
 
     torch.manual_seed(4)
     judges = discriminators.Discriminators(discriminators.preset("tiny"))

@@ -25,8 +25,9 @@ from kelong_contract import codec, layout, manifests, names, orders, patience, s
 from kelong_speech import audio, config
 from kelong_speech.text import frontend, utterance
 from kelong_trainer import __main__ as door
-from kelong_trainer import dataset, lease, publish, state, step, telemetry
+from kelong_trainer import lease, telemetry
 from kelong_trainer.context import RunContext
+from kelong_trainer.training import dataset, publish, state, step
 
 RATE_HZ = config.AudioConfig().sample_rate_hz
 SENTENCES = ("你好，世界。", "今天天气很好。", "我们下期再见。", "欢迎收听节目。")

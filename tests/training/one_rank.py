@@ -11,8 +11,9 @@ import threading
 
 import conftest
 import torch
-from kelong_trainer import dataset, launch, loop, meeting, step
-from kelong_trainer.ranks import Part
+from kelong_trainer import launch
+from kelong_trainer.training import dataset, loop, meeting, step
+from kelong_trainer.training.ranks import Part
 
 # Clips by name, phonemes and frames. The second batch is too small for two ranks.
 BATCHES = ([("a", 7, 24), ("bb", 11, 36), ("ccc", 9, 30)], [("d", 8, 40)], [("e", 5, 20), ("ff", 6, 31)])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kelong_contract import manifests
 from kelong_speech.text import frontend, symbols
-from kelong_trainer import alignment_hints
+from kelong_trainer.training import alignment_hints
 
 FRAME_S = 0.0125
 BANDS = 20

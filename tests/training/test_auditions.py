@@ -9,7 +9,7 @@ import torch
 import transformers
 from kelong_contract import codec, layout, manifests
 from kelong_speech import features
-from kelong_trainer import auditions, speaking
+from kelong_trainer.scoring import auditions, speaking
 
 
 def test_a_step_that_was_removed_before_its_turn_does_not_keep_the_next_from_being_heard(bench, here) -> None:

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 from kelong_contract import codec, layout, manifests, orders
 from kelong_speech.text import frontend, polyphones
-from kelong_trainer import auditions, speaking
+from kelong_trainer.scoring import auditions, speaking
 
 ONLY_THE_MODEL_DECIDES = "他背着我。"
 

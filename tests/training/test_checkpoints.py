@@ -6,8 +6,9 @@ import pytest
 import torch
 from kelong_contract import codec, layout, manifests, store
 from kelong_speech import config
-from kelong_trainer import checkpoints, state, telemetry
+from kelong_trainer import telemetry
 from kelong_trainer.context import BadData, Stopped
+from kelong_trainer.training import checkpoints, state
 
 
 def _manifest(bench, step: int, *, listed: bool = True, attempt: int = 1) -> manifests.CheckpointManifest:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kelong_contract import orders
 from kelong_speech import config
-from kelong_trainer import dataset, memory, state, step
+from kelong_trainer.training import dataset, memory, state, step
 
 LENGTHS = st.lists(st.integers(min_value=170, max_value=2600), min_size=1, max_size=60)
 

@@ -9,7 +9,10 @@ import pytest
 import torch
 from kelong_contract import codec, layout, manifests
 from kelong_speech import config
-from kelong_trainer import clip_features, dataset, held_out, pipeline
+from kelong_trainer import pipeline
+from kelong_trainer.corpus import clip_features
+from kelong_trainer.scoring import held_out
+from kelong_trainer.training import dataset
 
 
 def corpus_of(**clips: int) -> manifests.Corpus:

@@ -12,8 +12,9 @@ import torch
 from kelong_contract import codec, layout, names, orders
 from kelong_speech import config
 from kelong_trainer import __main__ as door
-from kelong_trainer import checkpoints, initial, interchange_files, state
 from kelong_trainer.context import BadData, BadOrder, RunContext
+from kelong_trainer.interchange import original_files
+from kelong_trainer.training import checkpoints, initial, state
 
 EXPORT = "exported"
 
@@ -181,9 +182,9 @@ def test_a_network_that_the_files_lack_is_an_error_unless_it_may_be_fresh(bench,
 
 def test_a_generator_that_only_speaks_needs_leave_to_begin_the_rest_untrained(bench, exported, begin) -> None:
     folder = bench.store.root / layout.model_source("", EXPORT)
-    content = interchange_files.read(folder / "G_2.pth")
+    content = original_files.read(folder / "G_2.pth")
     speaks = {name: tensor for name, tensor in content.model.items() if not name.startswith("enc_q.")}
-    interchange_files.write(folder / "G_2.pth", dataclasses.replace(content, model=speaks, optimiser=None))
+    original_files.write(folder / "G_2.pth", dataclasses.replace(content, model=speaks, optimiser=None))
     assert door.main(["import", str(folder), "--to", "store:base"]) == 0
     with pytest.raises(BadData, match=r"there is no posterior encoder \(add PosteriorEncoder to fresh"):
         begin(pretrained("store:base"))
@@ -193,9 +194,9 @@ def test_a_generator_that_only_speaks_needs_leave_to_begin_the_rest_untrained(be
 
 def test_what_an_import_drew_counts_as_untrained_until_it_is_trained(bench, exported, begin) -> None:
     folder = bench.store.root / layout.model_source("", EXPORT)
-    content = interchange_files.read(folder / "G_2.pth")
+    content = original_files.read(folder / "G_2.pth")
     speaks = {name: tensor for name, tensor in content.model.items() if not name.startswith("enc_q.")}
-    interchange_files.write(folder / "G_2.pth", dataclasses.replace(content, model=speaks, optimiser=None))
+    original_files.write(folder / "G_2.pth", dataclasses.replace(content, model=speaks, optimiser=None))
     whole = ("import", str(folder), "--fresh", "PosteriorEncoder", "--voice")
     assert door.main([*whole, "default/heir/2"]) == 0
     _, origin = begin(orders.Init())

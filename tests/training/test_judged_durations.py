@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from kelong_trainer import losses, ranks, step
+from kelong_trainer.training import losses, ranks, step
 
 ON = {"duration_discriminator": "On"}
 

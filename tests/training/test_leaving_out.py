@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from kelong_speech import draws
-from kelong_trainer import leaving_out
+from kelong_trainer.training import leaving_out
 
 CLIPS = tuple(f"clip {number}" for number in range(400))
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 from kelong_contract import codec, names, orders
-from kelong_trainer import discriminators, state, step, trend, watchdog
+from kelong_trainer.training import discriminators, state, step, trend, watchdog
 
 
 def test_every_step_is_under_the_watchdog(bench, run_here, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,8 @@ import pytest
 import torch
 import torch.distributed as dist
 from kelong_contract import conditions, orders
-from kelong_trainer import ranks
 from kelong_trainer.context import Faulty
+from kelong_trainer.training import ranks
 
 LOST = ranks.PeersLost("another rank is gone or failed (Connection closed by peer)")
 

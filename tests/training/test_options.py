@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import transformers
 from kelong_contract import codec, names, orders
-from kelong_trainer import state
+from kelong_trainer.training import state
 
 OPTIONS: dict[str, Any] = {"ema_decay": 0.9, "duration_discriminator": "On", "freeze": ("Decoder",)}
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import torch
 from kelong_contract import codec, environment, layout, manifests, names
-from kelong_trainer import exhaustion, memory, step
 from kelong_trainer.context import BadOrder
+from kelong_trainer.training import exhaustion, memory, step
 
 RATE = 1e-3
 CLIPS = (("a", 7, 24), ("bb", 11, 36), ("ccc", 9, 30))
@@ -138,7 +138,8 @@ import json, resource, sys
 import torch
 torch.set_num_threads(1)
 from kelong_contract import environment
-from kelong_trainer import __main__ as door, loop, memory, step
+from kelong_trainer import __main__ as door
+from kelong_trainer.training import loop, memory, step
 environment.memory_limit_bytes = lambda: 8 << 30
 real, asked, ballast = step.run, [], []
 def limited(state, batch, *rest):

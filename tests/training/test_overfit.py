@@ -11,7 +11,7 @@ from kelong_demo import speaker
 from kelong_speech import audio, config, synthesiser
 from kelong_speech.text import frontend
 from kelong_speech.voice import Style, Voice
-from kelong_trainer import dataset, loop, state, step
+from kelong_trainer.training import dataset, loop, state, step
 
 STEPS = 300
 RATE = 2e-3

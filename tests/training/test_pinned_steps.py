@@ -6,7 +6,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 from kelong_contract import codec, layout, manifests, orders, store
-from kelong_trainer import checkpoints, state
+from kelong_trainer.training import checkpoints, state
 
 VOICE = orders.VoiceName(namespace="default", name="mei", uid="1")
 PLACE = VOICE.place()

@@ -8,7 +8,8 @@ import pytest
 import torch
 from kelong_contract import codec, names, orders
 from kelong_speech import device
-from kelong_trainer import beginning, launch, step
+from kelong_trainer import launch
+from kelong_trainer.training import beginning, step
 
 CPU = torch.device("cpu")
 

@@ -18,8 +18,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kelong_contract import codec, names, orders
-from kelong_trainer import dataset, launch, ranks
+from kelong_trainer import launch
 from kelong_trainer.context import BadOrder
+from kelong_trainer.training import dataset, ranks
 
 RANK = pathlib.Path(__file__).with_name("one_rank.py")
 PATIENCE_S = 900.0  # for machines that do much else meanwhile; nothing here takes a minute by itself

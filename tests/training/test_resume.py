@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import torch
 from kelong_contract import codec, layout, manifests, names
-from kelong_trainer import beginning, lease, loss_log
-from kelong_trainer import step as steps
+from kelong_trainer import lease
+from kelong_trainer.training import beginning, loss_log
+from kelong_trainer.training import step as steps
 
 
 def wait_for(happened: Callable[[], bool], seconds: float) -> None:

@@ -9,8 +9,8 @@ import torch
 from kelong_contract.orders import LossWeights, Training
 from kelong_speech import audio, config
 from kelong_speech.synthesiser import Lessons
-from kelong_trainer import beginning, dataset, losses, state, step
-from kelong_trainer.ranks import Part
+from kelong_trainer.training import beginning, dataset, losses, state, step
+from kelong_trainer.training.ranks import Part
 
 SMALL = config.preset("small", speakers=(config.Speaker(name="Mei", id=0),))
 TINY = config.preset("tiny", speakers=(config.Speaker(name="Mei", id=0),))

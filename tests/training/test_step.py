@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from kelong_contract import orders
-from kelong_trainer import losses, memory, step
+from kelong_trainer.training import losses, memory, step
 
 RATE = 1e-3
 

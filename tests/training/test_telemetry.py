@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import pytest
 from kelong_contract import layout, manifests, metrics
-from kelong_trainer import loss_log, telemetry
+from kelong_trainer import telemetry
+from kelong_trainer.training import loss_log
 
 
 def _telemetry(bench, superseded: Callable[[], bool] = lambda: False) -> telemetry.Telemetry:

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 
 import pytest
-from kelong_trainer import step, trend
+from kelong_trainer.training import step, trend
 
 
 def follow(mel: Callable[[int], float], divergence: Callable[[int], float], steps: int = 4000) -> int:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from kelong_trainer import watchdog
+from kelong_trainer.training import watchdog
 
 LIMITS = watchdog.Limits(factor=10, least_s=60, first_s=300, first_steps=2)
 
@@ -80,7 +80,7 @@ def test_what_lies_between_steps_does_not_count(watching: watchdog.Watchdog, clo
 
 PROGRAM = """
 import time
-from kelong_trainer import watchdog
+from kelong_trainer.training import watchdog
 limits = watchdog.Limits(least_s=0.2, first_s=0.5)
 with watchdog.watching("kelong-trainer", limits, look_every_s=0.05) as watching:
     with watching.step():

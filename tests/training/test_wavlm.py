@@ -11,7 +11,7 @@ import torch
 import transformers
 from kelong_contract import orders
 from kelong_speech import sources
-from kelong_trainer import beginning, state, step, wavlm
+from kelong_trainer.training import beginning, state, step, wavlm
 
 RATE_HZ = 44_100
 ADDED = ("wavlm_discriminator", "wavlm_feature", "wavlm_adversarial")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
-from kelong_trainer import state, step
 from kelong_trainer.context import BadOrder
+from kelong_trainer.training import state, step
 
 FACTS: dict[str, Any] = {"epoch": 0, "batch": 1, "batch_frames": 400, "seed": 3, "learning_rate": 1e-3}
 FACTS |= {"started_at": "", "threads": 1, "device": "cpu", "cpu": "any", "torch_version": "any"}

@@ -45,9 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and given[0] in MODEL_VERBS:
         signal.signal(signal.SIGTERM, _leave)  # until the verb has its own: the import takes seconds
-        from kelong_trainer import interchange_doors  # with torch, which the trainer's own door must not wait for
+        from kelong_trainer.interchange import doors  # with torch, which the trainer's own door must not wait for
 
-        return interchange_doors.main(given[0], given[1:])
+        return doors.main(given[0], given[1:])
     _on_stop(_leave)
     order_file = _arguments(given[1:] if given[:1] == ["train"] else given).order
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -111,7 +111,8 @@ def _train(order: orders.TrainingOrder, settings: environment.Environment, seat:
     """Prepare, train and publish: what the first rank does, or the only one."""
     from kelong_speech import device
 
-    from kelong_trainer import loop, pipeline  # seconds, in which a stop still ends the process at once
+    from kelong_trainer import pipeline  # seconds, in which a stop still ends the process at once
+    from kelong_trainer.training import loop
 
     stopping = threading.Event()
     _on_stop(lambda *_: stopping.set())
@@ -163,7 +164,7 @@ def _follow(order: orders.TrainingOrder, settings: environment.Environment, seat
     """Train beside the first rank, which alone takes an attempt, reports and writes to the store."""
     from kelong_speech import device
 
-    from kelong_trainer import loop  # seconds, in which a stop still ends the process at once
+    from kelong_trainer.training import loop  # seconds, in which a stop still ends the process at once
 
     stopping = threading.Event()
     _on_stop(lambda *_: stopping.set())

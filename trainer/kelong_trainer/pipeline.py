@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping
 
 from kelong_contract import codec, conditions, layout, manifests
 
-from kelong_trainer import documents, held_out, recordings
+from kelong_trainer import documents
 from kelong_trainer.context import BadData, RunContext
+from kelong_trainer.corpus import recordings
+from kelong_trainer.scoring import held_out
 from kelong_trainer.stages import features, ingest, phonemes, slice, transcribe
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ import soundfile
 from kelong_contract import codec, conditions, layout, manifests
 from kelong_speech import audio, features, sources
 
-from kelong_trainer import clip_features
 from kelong_trainer.context import BadOrder, RunContext
+from kelong_trainer.corpus import clip_features
 
 log = logging.getLogger(__name__)
 

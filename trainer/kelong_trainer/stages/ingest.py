@@ -9,8 +9,8 @@ import os
 from kelong_contract import conditions, manifests
 from kelong_contract import store as stores
 
-from kelong_trainer import decoding, recordings
 from kelong_trainer.context import BadData, RunContext
+from kelong_trainer.corpus import decoding, recordings
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from kelong_contract import conditions, manifests
 from kelong_speech import config, reading, sources
 from kelong_speech.text import frontend
 
-from kelong_trainer import decoding
 from kelong_trainer.context import BadOrder, RunContext
+from kelong_trainer.corpus import decoding
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,9 @@ import soundfile
 from kelong_contract import codec, conditions, layout, manifests
 from kelong_contract import store as stores
 
-from kelong_trainer import cutting, decoding, documents, labels, recordings
+from kelong_trainer import documents
 from kelong_trainer.context import BadData, RunContext
+from kelong_trainer.corpus import cutting, decoding, labels, recordings
 
 log = logging.getLogger(__name__)
 

@@ -20,8 +20,9 @@ import soxr
 from kelong_contract import codec, conditions, layout, manifests
 from kelong_speech import sources
 
-from kelong_trainer import decoding, documents, recogniser, recordings, telemetry
+from kelong_trainer import documents, telemetry
 from kelong_trainer.context import BadOrder, RunContext
+from kelong_trainer.corpus import decoding, recogniser, recordings
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,336 @@
+"""What can be told of a voice without listening: is it understood, is it the speaker, does it sound sound.
+
+`speaking` asks for the figures of each audition. A judge is loaded when it is first asked, once a process, and works on
+one thread. One that cannot be had gives no figure, never 0, and the log says once why.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import logging
+import pathlib
+import statistics
+import unicodedata
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Final, Generic, TypeVar
+
+import jiwer
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import soundfile
+import torch
+import transformers
+from kelong_contract import codec, layout, manifests, orders
+from kelong_contract import store as stores
+from kelong_speech import audio, sources
+from kelong_speech.text import frontend, symbols
+
+from kelong_trainer.corpus import recogniser
+from kelong_trainer.scoring import held_out
+
+log = logging.getLogger(__name__)
+
+BUNDLED: Final = "bundled"
+SILENCE_DBFS: Final = -50.0
+SILENCE_FRAME_S: Final = 0.02
+_FULL_SCALE: Final = 32767 / 32768
+_MARKS: Final = frozenset((symbols.PAD, *symbols.MARKS, *symbols.INLINE_MARKS))
+
+Vector = npt.NDArray[np.float32]  # of unit length
+Read = Callable[[str], frontend.Utterance]
+# The vector of whoever speaks, None where nobody does.
+Embed = Callable[[audio.Speech], Vector | None]
+T = TypeVar("T")
+
+
+class Missing(Exception):
+    """A judge that is not to be had; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What the judges say of one sentence: the words that were heard, None without a recogniser, and the figures."""
+
+    heard: str | None
+    figures: manifests.Figures
+
+
+class Judges:
+    """Those that an order names, for its voice. `models` is a folder for fetched models."""
+
+    def __init__(self, order: orders.TrainingOrder, store: stores.Store, models: pathlib.Path, read: Read) -> None:
+        self._order, self._store, self._models, self._read = order, store, models, read
+        self._recogniser = _Judge("error rates", self._load_recogniser)
+        self._likeness = _Judge("speaker similarity", self._load_likeness)
+        self._quality = _Judge("DNSMOS", Quality)
+
+    def judge(self, speech: audio.Speech, text: str, speaker: str) -> Verdict:
+        """All figures of a sentence that was spoken as a speaker of the voice."""
+        heard, cer, pinyin_cer = None, None, None
+        listening = self._recogniser.get()
+        if listening is not None:
+            heard = listening.sentence(audio.resample(speech, recogniser.SAMPLE_RATE_HZ).samples)
+            cer, pinyin_cer = error_rates(text, heard, self._read)
+        likeness, quality = self._likeness.get(), self._quality.get()
+        figures = manifests.Figures(
+            cer=cer,
+            pinyin_cer=pinyin_cer,
+            similarity=likeness.similarity(speech, speaker) if likeness is not None else None,
+            dnsmos=quality.overall(speech) if quality is not None else None,
+            clipped_share=clipped_share(speech),
+            silent_share=silent_share(speech),
+        )
+        return Verdict(heard=heard, figures=figures)
+
+    def unsaid(self) -> manifests.Figures:
+        """What a sentence counts for that a step cannot say to its end: nothing of it is understood."""
+        wrong = 1.0 if self._recogniser.get() is not None else None
+        return manifests.Figures(cer=wrong, pinyin_cer=wrong)
+
+    def _load_recogniser(self) -> recogniser.Recogniser:
+        address, folder = self._folder("recogniser", self._order.model.sources.recogniser)
+        return recogniser.Recogniser.load(folder, address=address, device=torch.device("cpu"), threads=1)
+
+    def _load_likeness(self) -> Likeness:
+        key = layout.corpus(self._order.voice.place())
+        try:
+            corpus = codec.loads(manifests.Corpus, self._store.get(key), key)
+        except stores.NoSuchObject:
+            raise Missing("there is no corpus yet whose recordings could be compared with") from None
+        if not corpus.held_out:
+            raise Missing(f"of {len(corpus.clips)} clips none is held out from training: they are too few")
+        address = self._order.model.sources.speaker_embedding
+        if address in (None, BUNDLED):
+            embed = resemblyzer_embedding()
+        else:
+            embed = x_vector_embedding(self._folder("speakerEmbedding", address)[1])
+        return Likeness(embed, lambda speaker: self._held_out(corpus, speaker))
+
+    def _held_out(self, corpus: manifests.Corpus, speaker: str) -> list[audio.Speech]:
+        found = []
+        for clip in held_out.of_speaker(corpus, speaker):
+            data = self._store.get(layout.clip(self._order.voice.place(), clip.sha256))
+            samples, rate_hz = soundfile.read(io.BytesIO(data), dtype="float32")
+            found.append(audio.Speech(samples=samples, sample_rate_hz=rate_hz))
+        return found
+
+    def _folder(self, name: str, address: str | None) -> tuple[str, pathlib.Path]:
+        if address in (None, "none"):
+            raise Missing(f"model.sources.{name} names none")
+        assert address is not None  # of the two that were left
+        folder = sources.resolve(address, self._order.voice.namespace, self._store, self._models)
+        assert folder is not None  # only `none` gives no folder
+        return address, folder
+
+
+class _Judge(Generic[T]):
+    """Something that is loaded when it is first wanted, or found missing then."""
+
+    def __init__(self, figure: str, load: Callable[[], T]) -> None:
+        self._figure, self._load = figure, load
+        self._found: T | None = None
+        self._is_tried = False
+
+    def get(self) -> T | None:
+        """It, or None if it cannot be had."""
+        if not self._is_tried:
+            self._is_tried = True
+            try:
+                self._found = self._load()
+            except (Missing, sources.ModelSourceUnavailable, recogniser.Unusable, ImportError) as error:
+                log.warning("auditions get no %s: %s", self._figure, error)
+        return self._found
+
+
+# Words.
+
+
+def error_rates(wanted: str, heard: str, read: Read) -> tuple[float | None, float | None]:
+    """Character and toneless-syllable error rates, at most 1 each: beyond it there is nothing left to get wrong.
+
+    Both texts go through the same front end, so that it does not matter who writes numbers in figures. None where
+    nothing was to be said, such as pauses alone.
+    """
+    target, found = _Plain.of(wanted, read), _Plain.of(heard, read)
+    cer = jiwer.cer(target.characters, found.characters) if target.characters else None
+    syllables = (" ".join(target.syllables), " ".join(found.syllables))
+    pinyin_cer = jiwer.wer(*syllables) if target.syllables else None
+    return _at_most_one(cer), _at_most_one(pinyin_cer)
+
+
+def _at_most_one(rate: float | None) -> float | None:
+    return None if rate is None else min(1.0, float(rate))
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """What counts of a text: characters without punctuation, and what is said for each, without tones."""
+
+    characters: str
+    syllables: tuple[str, ...]
+
+    @classmethod
+    def of(cls, text: str, read: Read) -> _Plain:
+        utterance = _read_what_can_be_said(text, read)
+        if utterance is None:
+            return cls("", ())
+        spoken = unicodedata.normalize("NFKC", utterance.spoken).casefold()
+        syllables, place = [], 0
+        for count in utterance.word2ph:
+            syllables.append("".join(utterance.phones[place : place + count]))
+            place += count
+        return cls(
+            "".join(char for char in spoken if char.isalnum()),
+            tuple(syllable for syllable in syllables if syllable and syllable not in _MARKS),
+        )
+
+
+def _read_what_can_be_said(text: str, read: Read) -> frontend.Utterance | None:
+    """The utterance without the characters that have no phones: a recogniser may write anything."""
+    while text:
+        try:
+            return read(text)
+        except frontend.UnspeakableText as error:
+            text = text[: error.position] + text[error.position + 1 :]
+    return None
+
+
+# The speaker.
+
+
+class Likeness:
+    """How like a speaker somebody sounds: `held_out` gives the recordings of theirs that are compared with."""
+
+    def __init__(self, embed: Embed, held_out: Callable[[str], Sequence[audio.Speech]]) -> None:
+        self._embed, self._recordings = embed, held_out
+        self._usual: dict[str, Vector | None] = {}
+
+    def similarity(self, speech: audio.Speech, speaker: str) -> float | None:
+        """The cosine to the mean of their recordings; None where nothing can be compared."""
+        if speaker not in self._usual:
+            self._usual[speaker] = self._mean(speaker)
+        usual, vector = self._usual[speaker], self._embed(speech)
+        return float(vector @ usual) if vector is not None and usual is not None else None
+
+    def _mean(self, speaker: str) -> Vector | None:
+        vectors = [vector for recording in self._recordings(speaker) if (vector := self._embed(recording)) is not None]
+        if not vectors:
+            log.warning("%s gets no speaker similarity: none of their clips is held out from training", speaker)
+            return None
+        mean: Vector = np.mean(vectors, axis=0)
+        return mean / np.linalg.norm(mean)
+
+
+def resemblyzer_embedding() -> Embed:
+    """Resemblyzer's encoder (Wan et al., Generalized end-to-end loss, 2018), with the weights in its package."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # it imports a name that SciPy has moved
+        import resemblyzer
+
+    encoder = resemblyzer.VoiceEncoder("cpu", verbose=False)
+
+    def embed(speech: audio.Speech) -> Vector | None:
+        if not speech.samples.any():
+            return None
+        voiced = resemblyzer.preprocess_wav(speech.samples, source_sr=speech.sample_rate_hz)
+        if not len(voiced):
+            return None
+        vector: Vector = encoder.embed_utterance(voiced)
+        return vector
+
+    return embed
+
+
+def x_vector_embedding(folder: pathlib.Path) -> Embed:
+    """A speaker verification model of transformers, such as microsoft/wavlm-base-plus-sv. Raises Missing."""
+    try:
+        extractor: Any = transformers.AutoFeatureExtractor
+        extractor = extractor.from_pretrained(folder, local_files_only=True)
+        model, report = transformers.AutoModelForAudioXVector.from_pretrained(
+            folder, local_files_only=True, weights_only=True, output_loading_info=True, dtype=torch.float32
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise Missing(f"{folder} holds no speaker verification model ({str(error).splitlines()[0]})") from error
+    lacking = sorted(key for key in report["missing_keys"] if not key.startswith("objective."))  # that is for training
+    if lacking:
+        raise Missing(f"the weights in {folder} lack {', '.join(lacking[:5])}")
+    model.eval()
+    rate_hz = int(extractor.sampling_rate)
+
+    @torch.no_grad()
+    def embed(speech: audio.Speech) -> Vector | None:
+        if not speech.samples.any():
+            return None
+        inputs = extractor(audio.resample(speech, rate_hz).samples, sampling_rate=rate_hz, return_tensors="pt")
+        vector = model(**inputs).embeddings[0]
+        unit: Vector = (vector / vector.norm()).numpy()
+        return unit
+
+    return embed
+
+
+# The sound.
+
+
+class Quality:
+    """DNSMOS P.835 (Reddy et al., 2022) by the ONNX model in the package speechmos, on one thread.
+
+    It catches noise and breakage; it does not rank good voices.
+    """
+
+    RATE_HZ: Final = 16_000
+    WINDOW: Final = 144_160  # 9.01 s
+    # From the model's score to people's, as published with it: highest power first.
+    OVERALL: Final = (-0.06766283, 1.11546468, 0.04602535)
+
+    def __init__(self) -> None:
+        package = importlib.util.find_spec("speechmos")
+        if package is None or not package.submodule_search_locations:
+            raise Missing("the package speechmos is not installed")
+        model = pathlib.Path(package.submodule_search_locations[0]) / "dnsmos_models" / "sig_bak_ovr.onnx"
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+    def overall(self, speech: audio.Speech) -> float | None:
+        """Overall quality, 1 to 5: the mean over windows a second apart; short speech is repeated to fill one."""
+        samples = np.clip(audio.resample(speech, self.RATE_HZ).samples, -1, 1)
+        if not len(samples):
+            return None
+        while len(samples) < self.WINDOW:
+            samples = np.concatenate([samples, samples])
+        windows = int(len(samples) // self.RATE_HZ - self.WINDOW / self.RATE_HZ) + 1
+        starts = [second * self.RATE_HZ for second in range(windows)]
+        return statistics.fmean(self._window(samples[start : start + self.WINDOW]) for start in starts)
+
+    def _window(self, samples: npt.NDArray[np.float32]) -> float:
+        [[scores]] = self._session.run(None, {"input_1": samples[None]})
+        return float(np.polyval(self.OVERALL, scores[2]))
+
+
+def clipped_share(speech: audio.Speech) -> float | None:
+    """The part of the samples at full scale, None without any."""
+    return float(np.mean(np.abs(speech.samples) >= _FULL_SCALE)) if len(speech.samples) else None
+
+
+def silent_share(speech: audio.Speech) -> float | None:
+    """The part of the samples in stretches of 20 ms that are quieter than -50 dB of full scale, None without any."""
+    length = round(SILENCE_FRAME_S * speech.sample_rate_hz)
+    frames = speech.samples[: len(speech.samples) // length * length].reshape(-1, length)
+    if not len(frames):
+        return None
+    levels = np.sqrt(np.mean(frames.astype(np.float64) ** 2, axis=1))
+    return float(np.mean(levels < 10 ** (SILENCE_DBFS / 20)))
+
+
+def means(figures: Sequence[manifests.Figures]) -> manifests.Figures:
+    """Each figure's mean over those that have it; None where none has."""
+    found = {}
+    for field in fields(manifests.Figures):
+        values = [value for one in figures if (value := getattr(one, field.name)) is not None]
+        found[field.name] = statistics.fmean(values) if values else None
+    return manifests.Figures(**found)
