@@ -10,6 +10,8 @@ One bucket per installation:
         corpus/clips/<sha256>.flac               clips, by content
         corpus/features/<kind>/<key>.safetensors encoder features, by content and configuration
         corpus/corpus.json                       the frozen corpus of this voice
+        corpus/corrections.jsonl                 what a person overruled, beside the dataset's own
+        corpus/report.json, report.html          its totals, and the page that people look at
         progress.json                            where training is
         memory.json                              how much of a batch fits into memory, once something did not
         pins.json                                the steps that training must keep; the operator's only document here
@@ -133,6 +135,16 @@ def corpus(voice: Voice) -> str:
 def corpus_report(voice: Voice) -> str:
     """Totals of the corpus, for status."""
     return f"{voice.prefix}corpus/report.json"
+
+
+def corpus_page(voice: Voice) -> str:
+    """The report of the corpus that people look at."""
+    return f"{voice.prefix}corpus/report.html"
+
+
+def corrections(voice: Voice) -> str:
+    """What a person overruled in the corpus, JSON lines."""
+    return f"{voice.prefix}corpus/corrections.jsonl"
 
 
 def progress(voice: Voice) -> str:

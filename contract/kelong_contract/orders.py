@@ -56,17 +56,26 @@ class VoiceName:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Where the recordings are.
+    """Where the recordings are, and how they lie there.
 
-    `prefix` is a full key prefix of the bucket for type S3, and a folder below the mount for PersistentVolumeClaim.
-    Without `endpoint` and `bucket` it is the installation's own store, whose region is known from the environment.
+    `prefix` is a full key prefix of the bucket for type S3, a folder below the mount for PersistentVolumeClaim, and one
+    inside the archive (zip or tar) at `url`, whose content has the digest `sha256`, for HTTP.
+    Without `endpoint` and `bucket` S3 is the installation's own store, whose region is known from the environment.
+    `format` AudioFolder is any folder of recordings, with a transcript beside one where it has one; ManifestJSONL and
+    EsdList are lists of clips with transcripts in the file `manifest`, below `prefix`. `corrections` is the name below
+    `prefix` of what a person overruled; it need not exist.
     """
 
-    type: Literal["S3", "PersistentVolumeClaim"]
+    type: Literal["S3", "PersistentVolumeClaim", "HTTP"]
     prefix: str = ""
     endpoint: str | None = None
     bucket: str | None = None
     region: str = DEFAULT_REGION
+    url: str | None = None
+    sha256: str | None = None
+    format: Literal["AudioFolder", "ManifestJSONL", "EsdList"] = "AudioFolder"
+    manifest: str | None = None
+    corrections: str = "corrections.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +92,8 @@ class Sources:
     wavlm: str | None = None
     polyphone: str | None = None
     speaker_embedding: str | None = None
+    second_recogniser: str | None = None
+    aligner: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +150,26 @@ class Slicing:
     aim_max_s: float = 15.0
     min_s: float = 2.0
     max_s: float = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judging:
+    """What a clip must be to be trained on; None switches a threshold off. docs/corpus.md argues for the defaults.
+
+    `min_grade` is the least grade that is trained on. Confidence and agreement are shares, similarity a cosine, DNSMOS
+    1 to 5, SNR in dB, clipping and music shares of the clip, the rate in syllables a second of speech.
+    """
+
+    min_grade: Literal["A", "B", "C"] = "C"
+    min_confidence: float | None = 0.5
+    min_agreement: float | None = 0.8
+    min_similarity: float | None = 0.75
+    min_dnsmos: float | None = 1.8
+    min_snr_db: float | None = 10.0
+    max_clipped_share: float | None = 0.01
+    max_music_share: float | None = 0.3
+    min_syllables_per_s: float | None = 0.8
+    max_syllables_per_s: float | None = 12.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +236,7 @@ class Device:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOrder:
-    """Everything the trainer needs to know."""
+    """Everything the trainer needs to know. `review` holds training until a person has looked at the corpus."""
 
     voice: VoiceName
     speakers: tuple[Speaker, ...]
@@ -214,6 +245,8 @@ class TrainingOrder:
     text: Text = field(default_factory=Text)
     init: Init = field(default_factory=Init)
     slicing: Slicing = field(default_factory=Slicing)
+    judging: Judging = field(default_factory=Judging)
+    review: bool = False
     training: Training = field(default_factory=Training)
     auditions: tuple[AuditionText, ...] = ()
     device: Device = field(default_factory=Device)
@@ -379,7 +412,7 @@ def _training_faults(order: TrainingOrder) -> list[str]:
         )
     if not 0 < cut.min_s <= cut.aim_min_s <= cut.aim_max_s <= cut.max_s <= 30:
         faults.append(f"slicing: expected 0 < min_s <= aim_min_s <= aim_max_s <= max_s <= 30, got {cut}")
-    faults += _option_faults(order)
+    faults += _dataset_faults(order.dataset) + _judging_faults(order.judging) + _option_faults(order)
     audition_names = [text.name for text in order.auditions]
     if len(set(audition_names)) != len(audition_names):
         faults.append("auditions: every entry needs a name of its own")
@@ -388,6 +421,37 @@ def _training_faults(order: TrainingOrder) -> list[str]:
         for text in order.auditions
         if text.speaker is not None and text.speaker not in names
     ]
+    return faults
+
+
+def _dataset_faults(dataset: Dataset) -> list[str]:
+    faults = []
+    if dataset.type == "HTTP":
+        if not dataset.url or not dataset.url.startswith(("http://", "https://")):
+            faults.append(f"dataset.url is {dataset.url!r}, expected the http or https address of an archive")
+        if not dataset.sha256 or not _SHA256.fullmatch(dataset.sha256):
+            faults.append(f"dataset.sha256 is {dataset.sha256!r}, expected the archive's 64 hexadecimal digits")
+    elif dataset.url is not None or dataset.sha256 is not None:
+        faults.append("dataset.url and dataset.sha256 go with the type HTTP only")
+    if (dataset.manifest is not None) != (dataset.format != "AudioFolder"):
+        faults.append("dataset.manifest names the list of a ManifestJSONL or EsdList, and goes with these only")
+    for name in ("manifest", "corrections"):
+        value = getattr(dataset, name)
+        if value is not None and (not value or not _RELATIVE.fullmatch(value)):
+            faults.append(f"dataset.{name} '{value}' must be relative and free of '..'")
+    return faults
+
+
+def _judging_faults(judging: Judging) -> list[str]:
+    highest = {"min_dnsmos": 5.0, "min_snr_db": 100.0, "min_syllables_per_s": 20.0, "max_syllables_per_s": 20.0}
+    faults = [
+        f"judging.{name} is {value:g}, expected 0 to {highest.get(name, 1.0):g}"
+        for name, value in vars(judging).items()
+        if isinstance(value, float) and not 0 <= value <= highest.get(name, 1.0)
+    ]
+    least, most = judging.min_syllables_per_s, judging.max_syllables_per_s
+    if least is not None and most is not None and least >= most:
+        faults.append(f"judging.min_syllables_per_s {least:g} must be less than max_syllables_per_s {most:g}")
     return faults
 
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import soundfile
-from kelong_contract import manifests, names, orders, store
+from kelong_contract import corpora, names, orders, store
 
 from kelong_demo import assets, material, recordings, serving, settings, training
 
@@ -122,7 +122,7 @@ def tell_what_was_made(
     print("\n".join(lines), flush=True)
 
 
-def left_out(heard: manifests.CorpusReport) -> list[str]:
+def left_out(heard: corpora.CorpusReport) -> list[str]:
     """The seconds that were not used, by reason, and the files that could not be used at all."""
     seconds = ", ".join(f"{dropped.duration_s:.0f} s {dropped.reason}" for dropped in heard.dropped)
     lines = [f"  left out     {seconds}"] if seconds else []

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kelong_contract import codec, layout, manifests, names, orders
+from kelong_contract import codec, corpora, layout, manifests, names, orders
 from kelong_contract.store import NoSuchObject, Store, digest_bytes
 
 from kelong_demo import material, processes, settings
@@ -57,10 +57,10 @@ def train(asked: orders.TrainingOrder, order_file: Path, store: Store, environme
         raise TrainingEnded(f"Training ended with code {code}: {_problem(asked, store)}")
 
 
-def report(asked: orders.TrainingOrder, store: Store) -> manifests.CorpusReport:
+def report(asked: orders.TrainingOrder, store: Store) -> corpora.CorpusReport:
     """What became of the recordings."""
     data = store.get(layout.corpus_report(asked.voice.place()))
-    return codec.loads(manifests.CorpusReport, data, "the corpus report")
+    return codec.loads(corpora.CorpusReport, data, "the corpus report")
 
 
 def last_step(asked: orders.TrainingOrder, store: Store) -> Step:

@@ -10,15 +10,8 @@ from collections.abc import Callable
 from typing import Literal, TypeVar
 
 from kelong_contract import codec, layout, names, resources, store
-from kelong_contract.manifests import (
-    AuditionReport,
-    CheckpointManifest,
-    CorpusReport,
-    Figures,
-    Pins,
-    Progress,
-    SynthesisManifest,
-)
+from kelong_contract.corpora import CorpusReport
+from kelong_contract.manifests import AuditionReport, CheckpointManifest, Figures, Pins, Progress, SynthesisManifest
 from kelong_contract.resources import (
     CheckpointStatus,
     ConfigMapInput,

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from kelong_contract import conditions, names
 from kelong_contract.conditions import Finding
-from kelong_contract.manifests import CorpusReport, Problem, Progress
+from kelong_contract.corpora import CorpusReport
+from kelong_contract.manifests import Problem, Progress
 from kelong_contract.resources import (
     DatasetStatus,
     DroppedStatus,

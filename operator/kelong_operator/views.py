@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from kelong_contract import conditions, farewell, names
-from kelong_contract.manifests import CorpusReport, Figures, Progress, SynthesisManifest
+from kelong_contract.corpora import CorpusReport
+from kelong_contract.manifests import Figures, Progress, SynthesisManifest
 from kelong_contract.resources import (
     Resolved,
     SynthesisJobSpec,

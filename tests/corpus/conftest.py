@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from kelong_contract import codec, environment, manifests, orders, store
+from kelong_contract import codec, corpora, environment, manifests, orders, store
 from kelong_demo import files, recordings, speaker, whisper
 from kelong_trainer import context, pipeline, telemetry
 
@@ -23,7 +23,7 @@ class Prepared:
     """What preprocessing made of the recordings, in two attempts: the first was stopped after its first transcript."""
 
     store: store.FolderStore
-    corpus: manifests.Corpus
+    corpus: corpora.Corpus
     truth: dict[str, recordings.Recording]
     order: orders.TrainingOrder
     heard_before_the_stop: tuple[store.StoredObject, ...]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kelong_contract import manifests, orders
+from kelong_contract import corpora, orders
 from kelong_trainer.corpus import cutting
 
 RATE_HZ = 44100
@@ -19,7 +19,7 @@ def layout(parts):
     speech, levels, position_s = [], [], 0.0
     for kind, length_s in parts:
         if kind == "speech":
-            speech.append(manifests.Stretch(start_s=position_s, end_s=position_s + length_s))
+            speech.append(corpora.Stretch(start_s=position_s, end_s=position_s + length_s))
         level = {"speech": SPEECH, "pause": QUIET, "breath": BREATH}[kind]
         levels += [level] * round(length_s * 100)
         position_s += length_s

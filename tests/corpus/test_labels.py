@@ -1,7 +1,7 @@
 """Words handed to stretches of speech, and the text that becomes of them."""
 
 import pytest
-from kelong_contract import manifests
+from kelong_contract import corpora
 from kelong_trainer.corpus import cutting, labels
 
 RATE_HZ = 44100
@@ -12,7 +12,7 @@ def units(*spans):
 
 
 def word(text, start_s, end_s, probability=0.9):
-    return manifests.Word(text=text, start_s=start_s, end_s=end_s, probability=probability)
+    return corpora.Word(text=text, start_s=start_s, end_s=end_s, probability=probability)
 
 
 def text_of(parts, spans, pause_after_s=1.0):

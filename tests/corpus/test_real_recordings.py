@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import soundfile
-from kelong_contract import codec, layout, manifests, orders
+from kelong_contract import codec, corpora, layout, orders
 from kelong_speech.text import utterance
 from kelong_trainer import pipeline
 from kelong_trainer.corpus import cutting
@@ -30,13 +30,13 @@ def edits(heard: str, said: str) -> int:
     return row[-1]
 
 
-def said_in(clip: manifests.Clip, prepared) -> str:
+def said_in(clip: corpora.Clip, prepared) -> str:
     """What was truly said between the clip's ends."""
     sentences = prepared.truth[clip.recording].sentences
     return "".join(item.text for item in sentences if clip.start_s < (item.start_s + item.end_s) / 2 < clip.end_s)
 
 
-def sound_of(clip: manifests.Clip, prepared) -> np.ndarray:
+def sound_of(clip: corpora.Clip, prepared) -> np.ndarray:
     data = prepared.store.get(layout.clip(prepared.order.voice.place(), clip.sha256))
     samples, rate_hz = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
     assert (rate_hz, samples.shape) == (RATE_HZ, (clip.samples, 1))
@@ -139,7 +139,7 @@ def test_every_clip_has_phones_that_fit_its_text(prepared):
 
 def test_the_report_in_the_store_tells_the_same(prepared):
     report = codec.loads(
-        manifests.CorpusReport, prepared.store.get(layout.corpus_report(prepared.order.voice.place())), "report"
+        corpora.CorpusReport, prepared.store.get(layout.corpus_report(prepared.order.voice.place())), "report"
     )
     assert report == pipeline.summarise(prepared.corpus)
     assert report.kept_s + sum(item.duration_s for item in report.dropped) == pytest.approx(report.duration_s, abs=1e-3)

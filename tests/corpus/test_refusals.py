@@ -10,7 +10,7 @@ import tempfile
 import numpy as np
 import pytest
 import soundfile
-from kelong_contract import codec, environment, layout, manifests, names, orders, store
+from kelong_contract import codec, corpora, environment, layout, names, orders, store
 from kelong_trainer import context, pipeline
 from kelong_trainer.corpus import recordings
 from kelong_trainer.stages import ingest
@@ -52,7 +52,7 @@ def test_a_dataset_of_useless_files_is_refused_with_examples(place, trainer, ord
         pipeline.prepare(trainer(place, order))
     assert error.value.reason == "TooFewClips"
     key = layout.corpus_report(order.voice.place())
-    report = codec.loads(manifests.CorpusReport, place.get(key), "the report")
+    report = codec.loads(corpora.CorpusReport, place.get(key), "the report")
     assert [(item.reason, item.count) for item in report.dropped] == [("Silent", 1), ("Undecodable", 1)]
 
 
@@ -95,11 +95,11 @@ def test_two_speakers_with_the_same_recordings_are_refused(place, trainer, order
 
 def test_a_frozen_corpus_is_used_as_it_is(place, trainer, order_of, recogniser):
     order = order_of(recogniser)
-    clip = manifests.Clip(
+    clip = corpora.Clip(
         sha256="0", recording="a", speaker="Khazix", start_s=0, end_s=2, samples=88200, text="好", confidence=1
     )
-    recording = manifests.Recording(key="a", speaker="Khazix", size_bytes=1, sha256="0", duration_s=2)
-    frozen = manifests.Corpus(stage="features", speakers={"Khazix": 3}, recordings=(recording,), clips=(clip,))
+    recording = corpora.Recording(key="a", speaker="Khazix", size_bytes=1, sha256="0", duration_s=2)
+    frozen = corpora.Corpus(stage="features", speakers={"Khazix": 3}, recordings=(recording,), clips=(clip,))
     place.put(layout.corpus(order.voice.place()), codec.dumps(frozen))
     assert pipeline.prepare(trainer(place, order)) == frozen
 
@@ -127,7 +127,7 @@ def test_a_speaker_keeps_the_id_once_given(place, trainer, order_of, recogniser,
         with pytest.raises(context.BadData):
             pipeline.prepare(trainer(place, order))
         report = place.get(layout.corpus_report(order.voice.place()))
-        return {item.name: item.id for item in codec.loads(manifests.CorpusReport, report, "the report").speakers}
+        return {item.name: item.id for item in codec.loads(corpora.CorpusReport, report, "the report").speakers}
 
     for name in ("A", "B", "C"):
         place.put(f"{PREFIX}{name}/broken.wav", b"not sound")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 import yaml
-from kelong_contract import codec, conditions, manifests, names, resources
+from kelong_contract import codec, conditions, corpora, manifests, names, resources
 from kelong_operator import beginning, children, order_book, plan, settings, views, voice_model
 
 NOW = "2026-01-02T03:04:05Z"
@@ -156,15 +156,15 @@ class World:
             step=step, attempt=attempt, created_at=NOW, manifest_sha256=sha, size_bytes=10, has_auditions=True
         )
 
-    def report(self, clips: int = 7) -> manifests.CorpusReport:
-        return manifests.CorpusReport(
+    def report(self, clips: int = 7) -> corpora.CorpusReport:
+        return corpora.CorpusReport(
             digest="d",
             clips=clips,
             recordings=2,
             duration_s=100.4,
             kept_s=80.2,
-            speakers=(manifests.SpeakerTotals(name="Khazix", id=0, clips=clips, duration_s=80.2),),
-            dropped=(manifests.Dropped(reason="TooShort", count=3, duration_s=20.2),),
+            speakers=(corpora.SpeakerTotals(name="Khazix", id=0, clips=clips, duration_s=80.2),),
+            dropped=(corpora.Dropped(reason="TooShort", count=3, duration_s=20.2),),
         )
 
     def stored(self, **fields: Any) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from kelong_contract import manifests
+from kelong_contract import corpora
 from kelong_demo import __main__ as door
 
 STEPS = 6
@@ -66,10 +66,10 @@ def test_it_says_in_plain_words_what_it_made_and_where(
 
 
 def test_recordings_that_could_not_be_used_are_named() -> None:
-    unusable = manifests.Rejection(
+    unusable = corpora.Rejection(
         recording="recordings/demo/x/notes.txt", start_s=0, end_s=0, reason="Undecodable", message="it is no sound file"
     )
-    report = manifests.CorpusReport(
+    report = corpora.CorpusReport(
         digest="",
         clips=1,
         recordings=2,
@@ -77,8 +77,8 @@ def test_recordings_that_could_not_be_used_are_named() -> None:
         kept_s=10,
         speakers=(),
         dropped=(
-            manifests.Dropped(reason="Silence", count=3, duration_s=2),
-            manifests.Dropped(reason="Undecodable", count=1, duration_s=0),
+            corpora.Dropped(reason="Silence", count=3, duration_s=2),
+            corpora.Dropped(reason="Undecodable", count=1, duration_s=0),
         ),
         rejected_recordings=(unusable,),
     )

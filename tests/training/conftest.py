@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from kelong_contract import codec, layout, manifests, names, orders, patience, store
+from kelong_contract import codec, corpora, layout, manifests, names, orders, patience, store
 from kelong_speech import audio, config
 from kelong_speech.text import frontend, utterance
 from kelong_trainer import __main__ as door
@@ -138,18 +138,18 @@ class Bench:
         key = layout.checkpoint_manifest(self.place, step)
         return codec.loads(manifests.CheckpointManifest, self.store.get(key), key)
 
-    def corpus(self) -> manifests.Corpus:
+    def corpus(self) -> corpora.Corpus:
         key = layout.corpus(self.place)
-        return codec.loads(manifests.Corpus, self.store.get(key), key)
+        return codec.loads(corpora.Corpus, self.store.get(key), key)
 
     def steps(self) -> list[int]:
         keys = [item.key for item in self.store.list(layout.checkpoints(self.place))]
         found = (layout.checkpoint_step(self.place, key) for key in keys)
         return sorted(step for step in found if step is not None)
 
-    def freeze(self, sounds: Sequence[tuple[str, np.ndarray]]) -> manifests.Corpus:
+    def freeze(self, sounds: Sequence[tuple[str, np.ndarray]]) -> corpora.Corpus:
         """Put clips with their texts into the store as the frozen corpus."""
-        corpus = manifests.Corpus(
+        corpus = corpora.Corpus(
             stage="features",
             speakers={"Mei": 0},
             recordings=(),
@@ -158,13 +158,13 @@ class Bench:
         self.store.put(layout.corpus(self.place), codec.dumps(corpus))
         return corpus
 
-    def _clip(self, text: str, samples: np.ndarray) -> manifests.Clip:
+    def _clip(self, text: str, samples: np.ndarray) -> corpora.Clip:
         file = io.BytesIO()
         soundfile.write(file, samples, RATE_HZ, format="FLAC", subtype="PCM_16")
         digest = store.digest_bytes(file.getvalue())
         self.store.put(layout.clip(self.place, digest), file.getvalue())
         said = frontend.analyse(text)
-        return manifests.Clip(
+        return corpora.Clip(
             sha256=digest,
             recording="mei/a.wav",
             speaker="Mei",

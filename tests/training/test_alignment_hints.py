@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kelong_contract import manifests
+from kelong_contract import corpora
 from kelong_speech.text import frontend, symbols
 from kelong_trainer.training import alignment_hints
 
@@ -15,16 +15,16 @@ BANDS = 20
 SENTENCES = ("今天天气很好。", "我们下期再见。", "欢迎收听节目。", "你好，世界。", "他们都喜欢喝茶。", "明天见。")
 
 
-def _clip(text: str, spoken: str, start_s: float = 10.0, end_s: float = 13.0) -> manifests.Clip:
-    return manifests.Clip(
+def _clip(text: str, spoken: str, start_s: float = 10.0, end_s: float = 13.0) -> corpora.Clip:
+    return corpora.Clip(
         sha256="0", recording="a.wav", speaker="Mei", start_s=start_s, end_s=end_s, samples=1, text=text,
         confidence=1.0, spoken=spoken,
     )  # fmt: skip
 
 
-def _transcript(*words: tuple[str, float, float]) -> manifests.Transcript:
-    heard = tuple(manifests.Word(text=text, start_s=start, end_s=end, probability=1.0) for text, start, end in words)
-    return manifests.Transcript(key="a.wav", language="zh", words=heard, speech=())
+def _transcript(*words: tuple[str, float, float]) -> corpora.Transcript:
+    heard = tuple(corpora.Word(text=text, start_s=start, end_s=end, probability=1.0) for text, start, end in words)
+    return corpora.Transcript(key="a.wav", language="zh", words=heard, speech=())
 
 
 def test_a_word_s_time_is_shared_out_among_its_characters() -> None:

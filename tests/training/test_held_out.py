@@ -7,7 +7,7 @@ import hashlib
 
 import pytest
 import torch
-from kelong_contract import codec, layout, manifests
+from kelong_contract import codec, corpora, layout
 from kelong_speech import config
 from kelong_trainer import pipeline
 from kelong_trainer.corpus import clip_features
@@ -15,9 +15,9 @@ from kelong_trainer.scoring import held_out
 from kelong_trainer.training import dataset
 
 
-def corpus_of(**clips: int) -> manifests.Corpus:
+def corpus_of(**clips: int) -> corpora.Corpus:
     """A corpus with so many clips of each speaker."""
-    return manifests.Corpus(
+    return corpora.Corpus(
         stage="features",
         speakers={name: number for number, name in enumerate(clips)},
         recordings=(),
@@ -25,10 +25,10 @@ def corpus_of(**clips: int) -> manifests.Corpus:
     )
 
 
-def clip_of(speaker: str, index: int) -> manifests.Clip:
+def clip_of(speaker: str, index: int) -> corpora.Clip:
     digest = hashlib.sha256(f"{speaker} {index}".encode()).hexdigest()
     span = {"start_s": 0.0, "end_s": 3.0, "samples": 132300}
-    return manifests.Clip(sha256=digest, recording="a.wav", speaker=speaker, text="你好", confidence=1.0, **span)
+    return corpora.Clip(sha256=digest, recording="a.wav", speaker=speaker, text="你好", confidence=1.0, **span)
 
 
 @pytest.mark.parametrize(("clips", "expected"), [(0, 0), (19, 0), (20, 1), (66, 1), (67, 2), (267, 8), (5000, 8)])
@@ -38,7 +38,7 @@ def test_a_small_corpus_keeps_its_clips_and_a_large_one_gives_eight(clips: int, 
 
 def test_the_choice_does_not_depend_on_the_order_of_the_clips() -> None:
     corpus = corpus_of(Mei=100, Ada=50)
-    turned = manifests.Corpus(**{**vars(corpus), "clips": corpus.clips[::-1]})
+    turned = corpora.Corpus(**{**vars(corpus), "clips": corpus.clips[::-1]})
 
     assert held_out.choose(turned).held_out == held_out.choose(corpus).held_out
 
@@ -55,7 +55,7 @@ def test_each_speaker_gives_a_share_and_what_is_held_out_is_not_trained_on() -> 
 def test_the_choice_is_written_with_the_corpus() -> None:
     corpus = held_out.choose(corpus_of(Mei=40))
 
-    assert codec.loads(manifests.Corpus, codec.dumps(corpus), "corpus").held_out == corpus.held_out != ()
+    assert codec.loads(corpora.Corpus, codec.dumps(corpus), "corpus").held_out == corpus.held_out != ()
 
 
 def test_the_seconds_held_out_are_counted_as_dropped() -> None:
@@ -63,7 +63,7 @@ def test_the_seconds_held_out_are_counted_as_dropped() -> None:
 
     assert (report.clips, report.kept_s) == (102, 306.0)
     assert [(speaker.name, speaker.clips) for speaker in report.speakers] == [("Mei", 97), ("Ada", 5)]
-    assert report.dropped == (manifests.Dropped(reason="HeldOut", count=3, duration_s=9.0),)
+    assert report.dropped == (corpora.Dropped(reason="HeldOut", count=3, duration_s=9.0),)
 
 
 def test_how_a_speaker_usually_sounds_is_told_by_the_clips_trained_on_alone(bench, tmp_path) -> None:
@@ -83,7 +83,7 @@ def test_batches_have_no_clip_that_is_held_out(bench, tmp_path) -> None:
     corpus = bench.corpus()
     spared = corpus.clips[0].sha256
     voice = config.preset("tiny", speakers=(config.Speaker(name="Mei", id=0),))
-    spared_corpus = manifests.Corpus(**{**vars(corpus), "held_out": (spared,)})
+    spared_corpus = corpora.Corpus(**{**vars(corpus), "held_out": (spared,)})
 
     clips = dataset.Dataset(spared_corpus, voice, bench.store, bench.place, tmp_path)
 

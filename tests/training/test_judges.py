@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from kelong_contract import codec, layout, manifests, orders
+from kelong_contract import codec, corpora, layout, manifests, orders
 from kelong_demo import speaker, whisper
 from kelong_speech import audio
 from kelong_speech.text import frontend
@@ -47,7 +47,7 @@ def hold_out(bench, count: int) -> None:
     """Write the corpus with its first clips held out."""
     corpus = bench.corpus()
     chosen = tuple(clip.sha256 for clip in corpus.clips[:count])
-    bench.store.put(layout.corpus(bench.place), codec.dumps(manifests.Corpus(**{**vars(corpus), "held_out": chosen})))
+    bench.store.put(layout.corpus(bench.place), codec.dumps(corpora.Corpus(**{**vars(corpus), "held_out": chosen})))
 
 
 def noise_like(speech: audio.Speech) -> audio.Speech:

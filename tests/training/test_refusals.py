@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from kelong_contract import codec, farewell, layout, manifests, names
+from kelong_contract import codec, corpora, farewell, layout, names
 from kelong_trainer import __main__ as door
 
 
@@ -139,8 +139,8 @@ def test_a_document_in_the_store_that_cannot_be_read_is_named(
 def test_another_corpus_is_not_mixed_into_a_voice(bench, run_here) -> None:
     assert run_here(codec.dumps(bench.order(max_steps=1, interval_steps=1)).decode()) == names.EXIT_DONE
     key = layout.corpus(bench.place)
-    corpus = codec.loads(manifests.Corpus, bench.store.get(key), key)
-    bench.store.put(key, codec.dumps(manifests.Corpus(**{**vars(corpus), "clips": corpus.clips[:2]})))
+    corpus = codec.loads(corpora.Corpus, bench.store.get(key), key)
+    bench.store.put(key, codec.dumps(corpora.Corpus(**{**vars(corpus), "clips": corpus.clips[:2]})))
 
     assert run_here(codec.dumps(bench.order(max_steps=2, interval_steps=1)).decode()) == names.EXIT_BAD_DATA
 

@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Callable
 
 import pytest
-from kelong_contract import layout, manifests, metrics
+from kelong_contract import corpora, layout, manifests, metrics
 from kelong_trainer import telemetry
 from kelong_trainer.training import loss_log
 
@@ -32,14 +32,14 @@ FIGURES = telemetry.StepFigures(
 )
 
 
-REPORT = manifests.CorpusReport(
+REPORT = corpora.CorpusReport(
     digest="0",
     clips=1,
     recordings=1,
     duration_s=12.0,
     kept_s=10.0,
     speakers=(),
-    dropped=(manifests.Dropped(reason="Silence", count=1, duration_s=2.0),),
+    dropped=(corpora.Dropped(reason="Silence", count=1, duration_s=2.0),),
 )
 
 

@@ -9,7 +9,7 @@ import collections
 import logging
 from collections.abc import Callable, Mapping
 
-from kelong_contract import codec, conditions, layout, manifests
+from kelong_contract import codec, conditions, corpora, layout
 
 from kelong_trainer import documents
 from kelong_trainer.context import BadData, RunContext
@@ -25,7 +25,7 @@ REPORTED_RECORDINGS = 20
 REPORTED_EXAMPLES = 3
 
 
-def prepare(context: RunContext) -> manifests.Corpus:
+def prepare(context: RunContext) -> corpora.Corpus:
     """The corpus to train on: the frozen one if training began, else what the stages make of the recordings.
 
     Leaves the totals in the store and in the metrics. Raises BadData when nothing usable is left, BadOrder when the
@@ -34,7 +34,7 @@ def prepare(context: RunContext) -> manifests.Corpus:
     frozen_key = layout.corpus(context.place)
     if context.store.exists(frozen_key):
         remedy = "restore it: the voice's steps were trained on it"
-        corpus = documents.parse(manifests.Corpus, context.store.get(frozen_key), frozen_key, remedy)
+        corpus = documents.parse(corpora.Corpus, context.store.get(frozen_key), frozen_key, remedy)
         for name in STAGES:
             context.telemetry.cached_stage(name)
     else:
@@ -43,7 +43,7 @@ def prepare(context: RunContext) -> manifests.Corpus:
     return corpus
 
 
-def _prepare(context: RunContext) -> manifests.Corpus:
+def _prepare(context: RunContext) -> corpora.Corpus:
     # Sources that are missing are found before hours are spent on what comes first.
     transcribing, speaking, encoding = transcribe.facts(context), phonemes.facts(context), features.facts(context)
     listing = recordings.Source(context).listing()
@@ -64,23 +64,23 @@ def _after(
     context: RunContext,
     name: str,
     version: int,
-    corpus: manifests.Corpus,
+    corpus: corpora.Corpus,
     facts: Mapping[str, object],
-    run: Callable[[RunContext, manifests.Corpus], manifests.Corpus],
-) -> manifests.Corpus:
+    run: Callable[[RunContext, corpora.Corpus], corpora.Corpus],
+) -> corpora.Corpus:
     """A stage that works on the corpus of the one before it."""
     return _stage(context, name, version, {**facts, "input": codec.digest(corpus)}, lambda: run(context, corpus))
 
 
 def _stage(
-    context: RunContext, name: str, version: int, facts: Mapping[str, object], work: Callable[[], manifests.Corpus]
-) -> manifests.Corpus:
+    context: RunContext, name: str, version: int, facts: Mapping[str, object], work: Callable[[], corpora.Corpus]
+) -> corpora.Corpus:
     """A stage's result from the store, or made now and put there."""
     context.check_stopping()
     key = layout.stage(context.place, name, codec.digest({"stage": name, "version": version, "facts": facts}))
     if context.store.exists(key):
         context.telemetry.cached_stage(name)
-        return documents.parse(manifests.Corpus, context.store.get(key), key, documents.REMAKE)
+        return documents.parse(corpora.Corpus, context.store.get(key), key, documents.REMAKE)
     corpus = work()
     context.store.put(key, codec.dumps(corpus), "application/json")
     return corpus
@@ -91,7 +91,7 @@ def _speaker_ids(context: RunContext) -> dict[str, int]:
     key = layout.corpus_report(context.place)
     known: dict[str, int] = {}
     if context.store.exists(key):
-        before = documents.parse(manifests.CorpusReport, context.store.get(key), key, documents.REMAKE)
+        before = documents.parse(corpora.CorpusReport, context.store.get(key), key, documents.REMAKE)
         known = {speaker.name: speaker.id for speaker in before.speakers}
     names = [speaker.name for speaker in context.order.speakers]
     ids = {name: known[name] for name in names if name in known}
@@ -99,19 +99,19 @@ def _speaker_ids(context: RunContext) -> dict[str, int]:
     return {name: ids[name] if name in ids else next(free) for name in names}
 
 
-def _publish(context: RunContext, corpus: manifests.Corpus) -> None:
+def _publish(context: RunContext, corpus: corpora.Corpus) -> None:
     report = summarise(corpus)
     context.store.put(layout.corpus_report(context.place), codec.dumps(report), "application/json")
     context.telemetry.dataset(report)
 
 
-def summarise(corpus: manifests.Corpus) -> manifests.CorpusReport:
+def summarise(corpus: corpora.Corpus) -> corpora.CorpusReport:
     """The totals of a corpus: what is trained on, and what is not, by reason."""
     trained = held_out.trained_on(corpus)
-    clips: dict[str, list[manifests.Clip]] = {name: [] for name in corpus.speakers}
+    clips: dict[str, list[corpora.Clip]] = {name: [] for name in corpus.speakers}
     for clip in trained:
         clips[clip.speaker].append(clip)
-    dropped: dict[str, list[manifests.Rejection | manifests.Clip]] = collections.defaultdict(list)
+    dropped: dict[str, list[corpora.Rejection | corpora.Clip]] = collections.defaultdict(list)
     for rejection in corpus.rejections:
         dropped[rejection.reason].append(rejection)
     for name in corpus.speakers:
@@ -119,27 +119,27 @@ def summarise(corpus: manifests.Corpus) -> manifests.CorpusReport:
             dropped[held_out.REASON] += spared
     durations = {recording.key: recording.duration_s for recording in corpus.recordings}
     whole = [item for item in corpus.rejections if item.start_s == 0 and item.end_s == durations[item.recording]]
-    return manifests.CorpusReport(
+    return corpora.CorpusReport(
         digest=codec.digest(corpus),
         clips=len(trained),
         recordings=len(corpus.recordings),
         duration_s=sum(durations.values()),
         kept_s=sum(clip.duration_s for clip in trained),
         speakers=tuple(
-            manifests.SpeakerTotals(
+            corpora.SpeakerTotals(
                 name=name, id=number, clips=len(clips[name]), duration_s=sum(clip.duration_s for clip in clips[name])
             )
             for name, number in corpus.speakers.items()
         ),
         dropped=tuple(
-            manifests.Dropped(reason=reason, count=len(items), duration_s=sum(item.duration_s for item in items))
+            corpora.Dropped(reason=reason, count=len(items), duration_s=sum(item.duration_s for item in items))
             for reason, items in sorted(dropped.items())
         ),
         rejected_recordings=tuple(whole[:REPORTED_RECORDINGS]),
     )
 
 
-def _nothing_left(corpus: manifests.Corpus, recordings_count: int) -> str:
+def _nothing_left(corpus: corpora.Corpus, recordings_count: int) -> str:
     """One sentence that says what became of the recordings, with a few examples."""
     telling = [item for item in corpus.rejections if item.reason != "Silence"]
     examples = "; ".join(item.message for item in telling[:REPORTED_EXAMPLES])

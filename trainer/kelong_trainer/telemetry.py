@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import prometheus_client
 import tqdm
-from kelong_contract import codec, layout, manifests, metrics
+from kelong_contract import codec, corpora, layout, manifests, metrics
 from kelong_contract.store import Store, StoreError
 
 log = logging.getLogger(__name__)
@@ -174,7 +174,7 @@ class Telemetry:
         self._finish_stage(name, 0.0)
         log.info("%s was done before", name)
 
-    def dataset(self, report: manifests.CorpusReport) -> None:
+    def dataset(self, report: corpora.CorpusReport) -> None:
         """What the corpus holds."""
         self._kept.labels(*self._labels).set(report.kept_s)
         for dropped in report.dropped:

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from kelong_contract import manifests, orders
+from kelong_contract import corpora, orders
 
 from kelong_trainer.corpus.decoding import SAMPLE_RATE_HZ
 
@@ -79,7 +79,7 @@ def level_frames(samples: npt.NDArray[np.float32]) -> Levels:
     return levels
 
 
-def plan(speech: Sequence[manifests.Stretch], levels: Levels, samples: int, bounds: orders.Slicing) -> Plan:
+def plan(speech: Sequence[corpora.Stretch], levels: Levels, samples: int, bounds: orders.Slicing) -> Plan:
     """The best clips of a recording of so many samples."""
     units = _units(speech, samples)
     chosen = _Chooser(units, levels, samples, bounds).choose()
@@ -95,7 +95,7 @@ def plan(speech: Sequence[manifests.Stretch], levels: Levels, samples: int, boun
     return Plan(units=units, pieces=tuple(pieces))
 
 
-def _units(speech: Sequence[manifests.Stretch], samples: int) -> tuple[Unit, ...]:
+def _units(speech: Sequence[corpora.Stretch], samples: int) -> tuple[Unit, ...]:
     """Stretches in samples; those too near to be cut apart are one."""
     units: list[Unit] = []
     for stretch in sorted(speech, key=lambda item: item.start_s):

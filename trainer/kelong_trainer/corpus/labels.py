@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kelong_contract import manifests
+from kelong_contract import corpora
 
 from kelong_trainer.corpus.cutting import Unit
 from kelong_trainer.corpus.decoding import SAMPLE_RATE_HZ
@@ -37,9 +37,9 @@ class Label:
     syllables: int
 
 
-def assign(words: Sequence[manifests.Word], units: Sequence[Unit]) -> list[list[manifests.Word]]:
+def assign(words: Sequence[corpora.Word], units: Sequence[Unit]) -> list[list[corpora.Word]]:
     """The words of each unit: each goes where its middle lies, or else to the nearest. There must be a unit."""
-    found: list[list[manifests.Word]] = [[] for _ in units]
+    found: list[list[corpora.Word]] = [[] for _ in units]
     index = 0
     for word in words:
         middle = (word.start_s + word.end_s) / 2 * SAMPLE_RATE_HZ
@@ -51,7 +51,7 @@ def assign(words: Sequence[manifests.Word], units: Sequence[Unit]) -> list[list[
     return found
 
 
-def label(words: Sequence[Sequence[manifests.Word]], units: Sequence[Unit], pause_after_s: float) -> Label:
+def label(words: Sequence[Sequence[corpora.Word]], units: Sequence[Unit], pause_after_s: float) -> Label:
     """The text of a clip from its units and their words; `pause_after_s` is how long nobody speaks after it."""
     text = ""
     pauses_s = [(right.start - left.end) / SAMPLE_RATE_HZ for left, right in itertools.pairwise(units)]

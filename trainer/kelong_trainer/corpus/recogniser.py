@@ -20,7 +20,7 @@ import opencc
 import torch
 from faster_whisper import vad
 from kelong_contract import conditions
-from kelong_contract.manifests import Stretch, Word
+from kelong_contract.corpora import Stretch, Word
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kelong_contract import conditions, environment, layout, manifests, names
+from kelong_contract import conditions, corpora, environment, layout, names
 from kelong_contract import store as stores
 from kelong_contract.patience import PatientStore
 
@@ -117,7 +117,7 @@ class Source:
             self._store.get_file(key, path)
             yield path
 
-    def mono(self, recording: manifests.Recording) -> pathlib.Path:
+    def mono(self, recording: corpora.Recording) -> pathlib.Path:
         """The recording as mono FLAC at the training rate, decoded now unless it lies in the work folder."""
         target = mono_path(self._work_dir, recording.sha256)
         if target.exists():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from kelong_contract import manifests
+from kelong_contract import corpora
 
 MOST = 8  # of a speaker
 SHARE = 0.03  # of a speaker's clips
@@ -15,7 +15,7 @@ REASON = "HeldOut"  # why their seconds are not trained on, where dropped second
 LEAST_CLIPS = 20  # a speaker with fewer needs them all; from here on one clip is held out
 
 
-def choose(corpus: manifests.Corpus) -> manifests.Corpus:
+def choose(corpus: corpora.Corpus) -> corpora.Corpus:
     """The corpus with its held-out clips named: of each speaker those with the lowest digests, which is by chance."""
     chosen: list[str] = []
     for speaker in corpus.speakers:
@@ -24,13 +24,13 @@ def choose(corpus: manifests.Corpus) -> manifests.Corpus:
     return dataclasses.replace(corpus, held_out=tuple(sorted(chosen)))
 
 
-def trained_on(corpus: manifests.Corpus) -> tuple[manifests.Clip, ...]:
+def trained_on(corpus: corpora.Corpus) -> tuple[corpora.Clip, ...]:
     """The clips that training sees."""
     held_out = set(corpus.held_out)
     return tuple(clip for clip in corpus.clips if clip.sha256 not in held_out)
 
 
-def of_speaker(corpus: manifests.Corpus, speaker: str) -> tuple[manifests.Clip, ...]:
+def of_speaker(corpus: corpora.Corpus, speaker: str) -> tuple[corpora.Clip, ...]:
     """A speaker's clips that training never sees."""
     held_out = set(corpus.held_out)
     return tuple(clip for clip in corpus.clips if clip.sha256 in held_out and clip.speaker == speaker)

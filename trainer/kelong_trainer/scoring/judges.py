@@ -24,7 +24,7 @@ import onnxruntime
 import soundfile
 import torch
 import transformers
-from kelong_contract import codec, layout, manifests, orders
+from kelong_contract import codec, corpora, layout, manifests, orders
 from kelong_contract import store as stores
 from kelong_speech import audio, sources
 from kelong_speech.text import frontend, symbols
@@ -98,7 +98,7 @@ class Judges:
     def _load_likeness(self) -> Likeness:
         key = layout.corpus(self._order.voice.place())
         try:
-            corpus = codec.loads(manifests.Corpus, self._store.get(key), key)
+            corpus = codec.loads(corpora.Corpus, self._store.get(key), key)
         except stores.NoSuchObject:
             raise Missing("there is no corpus yet whose recordings could be compared with") from None
         if not corpus.held_out:
@@ -110,7 +110,7 @@ class Judges:
             embed = x_vector_embedding(self._folder("speakerEmbedding", address)[1])
         return Likeness(embed, lambda speaker: self._held_out(corpus, speaker))
 
-    def _held_out(self, corpus: manifests.Corpus, speaker: str) -> list[audio.Speech]:
+    def _held_out(self, corpus: corpora.Corpus, speaker: str) -> list[audio.Speech]:
         found = []
         for clip in held_out.of_speaker(corpus, speaker):
             data = self._store.get(layout.clip(self._order.voice.place(), clip.sha256))

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 
 import soundfile
-from kelong_contract import codec, conditions, layout, manifests
+from kelong_contract import codec, conditions, corpora, layout
 from kelong_speech import audio, features, sources
 
 from kelong_trainer.context import BadOrder, RunContext
@@ -41,7 +41,7 @@ def facts(context: RunContext) -> Facts:
     }
 
 
-def run(context: RunContext, corpus: manifests.Corpus) -> manifests.Corpus:
+def run(context: RunContext, corpus: corpora.Corpus) -> corpora.Corpus:
     """The corpus with the keys of each clip's feature files."""
     clips = list(corpus.clips)
     wanted = _wanted(context)
@@ -60,9 +60,9 @@ class _Maker:
 
     def __init__(self, context: RunContext, wanted: _Wanted) -> None:
         self._context, self._wanted = context, wanted
-        self._encode: Callable[[manifests.Clip], bytes] | None = None
+        self._encode: Callable[[corpora.Clip], bytes] | None = None
 
-    def key_of(self, clip: manifests.Clip) -> str:
+    def key_of(self, clip: corpora.Clip) -> str:
         """The key of the clip's feature file, which is in the store when this returns."""
         about: Facts = {"identity": self._wanted.identity, "version": VERSION}
         if self._wanted.kind == clip_features.TEXT:
@@ -75,7 +75,7 @@ class _Maker:
             self._context.store.put(key, self._encode(clip))
         return key
 
-    def _load(self) -> Callable[[manifests.Clip], bytes]:
+    def _load(self) -> Callable[[corpora.Clip], bytes]:
         context, address = self._context, self._wanted.address
         try:
             folder = sources.resolve(address, context.order.voice.namespace, context.store, context.work_dir / "models")
@@ -90,12 +90,12 @@ class _Maker:
             raise BadOrder(conditions.MODEL_SOURCE_UNAVAILABLE, f"{field} '{address}': {error}") from None
 
 
-def _text(encoder: features.TextEncoder, clip: manifests.Clip) -> bytes:
+def _text(encoder: features.TextEncoder, clip: corpora.Clip) -> bytes:
     """One column a character: the counts that spread them over phones are applied when the file is read."""
     return clip_features.encode(encoder.encode(clip.spoken, [1] * (len(clip.spoken) + 2)))
 
 
-def _style(encoder: features.StyleEncoder, context: RunContext, clip: manifests.Clip) -> bytes:
+def _style(encoder: features.StyleEncoder, context: RunContext, clip: corpora.Clip) -> bytes:
     data = context.store.get(layout.clip(context.place, clip.sha256))
     samples, rate_hz = soundfile.read(io.BytesIO(data), dtype="float32")
     return clip_features.encode(encoder.of_audio(audio.Speech(samples=samples, sample_rate_hz=rate_hz)))

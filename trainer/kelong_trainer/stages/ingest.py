@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import os
 
-from kelong_contract import conditions, manifests
+from kelong_contract import conditions, corpora
 from kelong_contract import store as stores
 
 from kelong_trainer.context import BadData, RunContext
@@ -23,8 +23,8 @@ SILENT_DBFS = -60.0
 class _Heard:
     """One file, looked at. `rejection` says why it is of no use."""
 
-    recording: manifests.Recording
-    rejection: manifests.Rejection | None
+    recording: corpora.Recording
+    rejection: corpora.Rejection | None
 
 
 def facts(context: RunContext, listing: recordings.Listing) -> dict[str, object]:
@@ -38,7 +38,7 @@ def facts(context: RunContext, listing: recordings.Listing) -> dict[str, object]
     }
 
 
-def run(context: RunContext, listing: recordings.Listing, speakers: dict[str, int]) -> manifests.Corpus:
+def run(context: RunContext, listing: recordings.Listing, speakers: dict[str, int]) -> corpora.Corpus:
     """The recordings that can be heard, and a rejection for each that cannot; raises BadData without files."""
     source = recordings.Source(context)
     if not listing.files:
@@ -58,7 +58,7 @@ def run(context: RunContext, listing: recordings.Listing, speakers: dict[str, in
     rejections = tuple(item.rejection for item in heard if item.rejection is not None)
     for rejection in rejections:
         log.warning("%s", rejection.message)
-    return manifests.Corpus(
+    return corpora.Corpus(
         stage="ingest",
         speakers=speakers,
         recordings=tuple(item.recording for item in heard),
@@ -96,7 +96,7 @@ def _hear(context: RunContext, source: recordings.Source, listed: recordings.Lis
 
 
 def _refused(listed: recordings.Listed, sha256: str, duration_s: float, reason: str, message: str) -> _Heard:
-    rejection = manifests.Rejection(
+    rejection = corpora.Rejection(
         recording=listed.key,
         start_s=0.0,
         end_s=duration_s,
@@ -106,8 +106,8 @@ def _refused(listed: recordings.Listed, sha256: str, duration_s: float, reason: 
     return _Heard(recording=_recording(listed, sha256, duration_s), rejection=rejection)
 
 
-def _recording(listed: recordings.Listed, sha256: str, duration_s: float) -> manifests.Recording:
-    return manifests.Recording(
+def _recording(listed: recordings.Listed, sha256: str, duration_s: float) -> corpora.Recording:
+    return corpora.Recording(
         key=listed.key,
         speaker=listed.speaker,
         size_bytes=listed.size_bytes,

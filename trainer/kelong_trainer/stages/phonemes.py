@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 
-from kelong_contract import conditions, manifests
+from kelong_contract import conditions, corpora
 from kelong_speech import config, reading, sources
 from kelong_speech.text import frontend
 
@@ -61,17 +61,17 @@ def _polyphone_identity(context: RunContext) -> str:
         raise BadOrder(conditions.MODEL_SOURCE_UNAVAILABLE, str(error)) from None
 
 
-def run(context: RunContext, corpus: manifests.Corpus) -> manifests.Corpus:
+def run(context: RunContext, corpus: corpora.Corpus) -> corpora.Corpus:
     """The corpus with phones in every clip; a clip whose text cannot be spoken becomes a rejection that says why."""
     reader = front_end(context)
     sound = config.sound(context.order.model.preset)
-    clips: list[manifests.Clip] = []
-    rejections: list[manifests.Rejection] = []
+    clips: list[corpora.Clip] = []
+    rejections: list[corpora.Rejection] = []
     with context.telemetry.stage("phonemes", len(corpus.clips), "clips") as bar:
         for clip in corpus.clips:
             context.check_stopping()
             outcome = _analyse(clip, reader, sound)
-            if isinstance(outcome, manifests.Clip):
+            if isinstance(outcome, corpora.Clip):
                 clips.append(outcome)
             else:
                 log.info("%s", outcome.message)
@@ -83,10 +83,10 @@ def run(context: RunContext, corpus: manifests.Corpus) -> manifests.Corpus:
 
 
 def _analyse(
-    clip: manifests.Clip, reader: frontend.FrontEnd, sound: config.AudioConfig
-) -> manifests.Clip | manifests.Rejection:
+    clip: corpora.Clip, reader: frontend.FrontEnd, sound: config.AudioConfig
+) -> corpora.Clip | corpora.Rejection:
     where = f"{clip.recording} from {clip.start_s:.2f} s to {clip.end_s:.2f} s ('{clip.text[:40]}')"
-    rejected = manifests.Rejection(
+    rejected = corpora.Rejection(
         recording=clip.recording, start_s=clip.start_s, end_s=clip.end_s, reason="Unspeakable", message=where
     )
     try:

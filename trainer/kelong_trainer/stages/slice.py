@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import soundfile
-from kelong_contract import codec, conditions, layout, manifests
+from kelong_contract import codec, conditions, corpora, layout
 from kelong_contract import store as stores
 
 from kelong_trainer import documents
@@ -31,8 +31,8 @@ RATE_HZ = decoding.SAMPLE_RATE_HZ
 class Cut:
     """What became of one recording, as it is kept in the store."""
 
-    clips: tuple[manifests.Clip, ...]
-    rejections: tuple[manifests.Rejection, ...]
+    clips: tuple[corpora.Clip, ...]
+    rejections: tuple[corpora.Rejection, ...]
     format: int = 1
 
 
@@ -42,7 +42,7 @@ def facts(context: RunContext) -> dict[str, object]:
     return {"lengths": dataclasses.asdict(context.order.slicing), **versions}
 
 
-def run(context: RunContext, corpus: manifests.Corpus) -> manifests.Corpus:
+def run(context: RunContext, corpus: corpora.Corpus) -> corpora.Corpus:
     """The corpus with its clips; raises BadData if there is none."""
     refused = {rejection.recording for rejection in corpus.rejections}
     transcripts = {transcript.key: transcript for transcript in corpus.transcripts}
@@ -65,7 +65,7 @@ def run(context: RunContext, corpus: manifests.Corpus) -> manifests.Corpus:
 
 
 def _cut(
-    context: RunContext, source: recordings.Source, recording: manifests.Recording, transcript: manifests.Transcript
+    context: RunContext, source: recordings.Source, recording: corpora.Recording, transcript: corpora.Transcript
 ) -> Cut:
     """A recording's clips from the store, or cut now and put there."""
     digest = codec.digest({"version": VERSION, "recording": recording, "transcript": transcript, **facts(context)})
@@ -86,7 +86,7 @@ def _cut(
             )
         for piece in plan.pieces:
             outcome = _outcome(piece, plan, words, recording)
-            if isinstance(outcome, manifests.Rejection):
+            if isinstance(outcome, corpora.Rejection):
                 rejections.append(outcome)
                 continue
             data = _encode(file, piece)
@@ -100,11 +100,11 @@ def _cut(
 
 
 def _outcome(
-    piece: cutting.Piece, plan: cutting.Plan, words: list[list[manifests.Word]], recording: manifests.Recording
-) -> manifests.Clip | manifests.Rejection:
+    piece: cutting.Piece, plan: cutting.Plan, words: list[list[corpora.Word]], recording: corpora.Recording
+) -> corpora.Clip | corpora.Rejection:
     """The clip that a piece becomes (its digest still empty), or why it becomes none."""
     where = f"{recording.key} from {piece.start / RATE_HZ:.2f} s to {piece.end / RATE_HZ:.2f} s"
-    rejected = manifests.Rejection(
+    rejected = corpora.Rejection(
         recording=recording.key,
         start_s=piece.start / RATE_HZ,
         end_s=piece.end / RATE_HZ,
@@ -130,7 +130,7 @@ def _outcome(
             f"{where}: {label.syllables} syllables in {speech_s:.1f} s of speech cannot be right ('{label.text[:40]}')"
         )
         return dataclasses.replace(rejected, reason="ImplausibleText", message=message)
-    return manifests.Clip(
+    return corpora.Clip(
         sha256="",
         recording=recording.key,
         speaker=recording.speaker,

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 import soxr
-from kelong_contract import codec, conditions, layout, manifests
+from kelong_contract import codec, conditions, corpora, layout
 from kelong_speech import sources
 
 from kelong_trainer import documents, telemetry
@@ -33,7 +33,7 @@ WINDOW_S = 120.0
 LEAST_PAUSE_S = 0.3
 
 Samples = npt.NDArray[np.float32]
-T = TypeVar("T", manifests.Word, manifests.Stretch)
+T = TypeVar("T", corpora.Word, corpora.Stretch)
 
 
 class _Window(NamedTuple):
@@ -41,14 +41,14 @@ class _Window(NamedTuple):
 
     start_s: float
     samples: Samples
-    speech: tuple[manifests.Stretch, ...]
+    speech: tuple[corpora.Stretch, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Heard:
     """One recording's transcript as it is kept in the store. `other` names a language that is not Mandarin."""
 
-    transcript: manifests.Transcript
+    transcript: corpora.Transcript
     other: str | None = None
     format: int = 1
 
@@ -67,7 +67,7 @@ def facts(context: RunContext) -> dict[str, object]:
     }
 
 
-def run(context: RunContext, corpus: manifests.Corpus) -> manifests.Corpus:
+def run(context: RunContext, corpus: corpora.Corpus) -> corpora.Corpus:
     """The corpus with a transcript of each recording, and a rejection for those in which nobody speaks Mandarin."""
     refused = {rejection.recording for rejection in corpus.rejections}
     wanted = [recording for recording in corpus.recordings if recording.key not in refused]
@@ -113,7 +113,7 @@ class _Stage:
         self._facts = facts(context)
         self._recogniser: recogniser.Recogniser | None = None
 
-    def hear(self, recording: manifests.Recording, advance: Callable[[float], None]) -> Heard:
+    def hear(self, recording: corpora.Recording, advance: Callable[[float], None]) -> Heard:
         """The transcript from the store, or made now and put there; `advance` is told the seconds as they are done."""
         key = self._key("transcripts", recording)
         store = self._context.store
@@ -125,13 +125,13 @@ class _Stage:
         store.put(key, codec.dumps(heard), "application/json")
         return heard
 
-    def _key(self, kind: str, recording: manifests.Recording, **more: object) -> str:
+    def _key(self, kind: str, recording: corpora.Recording, **more: object) -> str:
         about = {"version": VERSION, "sound": recording.sha256, "decoding": decoding.VERSION, **self._facts, **more}
         return layout.stage(self._context.place, kind, codec.digest(about))
 
-    def _listen(self, recording: manifests.Recording, advance: Callable[[float], None]) -> Heard:
-        words: list[manifests.Word] = []
-        speech: list[manifests.Stretch] = []
+    def _listen(self, recording: corpora.Recording, advance: Callable[[float], None]) -> Heard:
+        words: list[corpora.Word] = []
+        speech: list[corpora.Stretch] = []
         for window in windows(self._source.mono(recording)):
             self._context.check_stopping()
             heard = self._window(recording, window, is_first=not speech)
@@ -142,7 +142,7 @@ class _Stage:
             advance(len(window.samples) / recogniser.SAMPLE_RATE_HZ)
         return Heard(transcript=_transcript(recording, recogniser.LANGUAGE, words, speech))
 
-    def _window(self, recording: manifests.Recording, window: _Window, *, is_first: bool) -> Heard:
+    def _window(self, recording: corpora.Recording, window: _Window, *, is_first: bool) -> Heard:
         """One window's part of the transcript, kept in the store like the whole; the first tells the language."""
         if not window.speech:
             return Heard(transcript=_transcript(recording, recogniser.LANGUAGE, [], []))
@@ -191,7 +191,7 @@ def windows(path: pathlib.Path) -> Iterator[_Window]:
         rest, start = samples[end:], start + end
 
 
-def _end(samples: Samples, speech: tuple[manifests.Stretch, ...]) -> int:
+def _end(samples: Samples, speech: tuple[corpora.Stretch, ...]) -> int:
     """Where a window that is not the last ends: in the middle of its last longer pause, else of any, else nowhere."""
     ends = [stretch.end_s for stretch in speech]
     starts = [*(stretch.start_s for stretch in speech[1:]), len(samples) / recogniser.SAMPLE_RATE_HZ]
@@ -237,14 +237,14 @@ def _load(context: RunContext) -> recogniser.Recogniser:
 
 
 def _transcript(
-    recording: manifests.Recording, language: str, words: list[manifests.Word], speech: list[manifests.Stretch]
-) -> manifests.Transcript:
-    return manifests.Transcript(key=recording.key, language=language, words=tuple(words), speech=tuple(speech))
+    recording: corpora.Recording, language: str, words: list[corpora.Word], speech: list[corpora.Stretch]
+) -> corpora.Transcript:
+    return corpora.Transcript(key=recording.key, language=language, words=tuple(words), speech=tuple(speech))
 
 
-def _rejection(recording: manifests.Recording, heard: Heard) -> manifests.Rejection | None:
+def _rejection(recording: corpora.Recording, heard: Heard) -> corpora.Rejection | None:
     """Why nothing of a recording can be used, if so."""
-    silent = manifests.Rejection(
+    silent = corpora.Rejection(
         recording=recording.key,
         start_s=0.0,
         end_s=recording.duration_s,

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from kelong_contract import manifests
+from kelong_contract import corpora
 from kelong_speech.text import symbols
 from kelong_speech.text.utterance import Ids
 
@@ -49,7 +49,7 @@ class Heard:
     frame_s: float
 
 
-def character_windows(clip: manifests.Clip, transcript: manifests.Transcript | None) -> npt.NDArray[np.float32]:
+def character_windows(clip: corpora.Clip, transcript: corpora.Transcript | None) -> npt.NDArray[np.float32]:
     """The start and the end of each spoken character and both edges, in seconds from the clip's start.
 
     Marks, edges and characters without a time of their own (a numeral, say, that is written otherwise than spoken)
@@ -67,7 +67,7 @@ def character_windows(clip: manifests.Clip, transcript: manifests.Transcript | N
 
 
 def _spoken(
-    clip: manifests.Clip, words: Sequence[manifests.Word], nowhere: tuple[float, float]
+    clip: corpora.Clip, words: Sequence[corpora.Word], nowhere: tuple[float, float]
 ) -> list[tuple[float, float]]:
     """Start and end of each character of the clip's spoken text, `nowhere` where no word tells."""
     heard = [
@@ -87,7 +87,7 @@ def _spoken(
     return found
 
 
-def _characters(word: manifests.Word) -> list[tuple[str, float, float]]:
+def _characters(word: corpora.Word) -> list[tuple[str, float, float]]:
     """The characters of a word, its time shared out evenly among those that are spoken."""
     letters = [character for character in word.text if character.isalnum()]
     each_s = (word.end_s - word.start_s) / max(len(letters), 1)

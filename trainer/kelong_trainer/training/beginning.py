@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import safetensors
 import torch
-from kelong_contract import codec, conditions, layout, manifests, orders
+from kelong_contract import codec, conditions, corpora, layout, manifests, orders
 from kelong_speech import config as voice_config
 from kelong_speech import sources
 
@@ -65,7 +65,7 @@ def newest(context: RunContext) -> manifests.CheckpointManifest | None:
 
 def make(
     context: RunContext,
-    corpus: manifests.Corpus,
+    corpus: corpora.Corpus,
     saved: manifests.CheckpointManifest | None,
     seat: Seat,
     precision: step.Precision | None = None,
@@ -110,7 +110,7 @@ def facts(context: RunContext, training: Training, seat: Seat) -> state.Facts:
     )
 
 
-def _begin(context: RunContext, corpus: manifests.Corpus, precision: step.Precision | None) -> Training:
+def _begin(context: RunContext, corpus: corpora.Corpus, precision: step.Precision | None) -> Training:
     beginning = initial.find(context)
     config = beginning.adapt(_config(context, corpus))
     settings = _settings(context, config, precision)
@@ -129,7 +129,7 @@ def _begin(context: RunContext, corpus: manifests.Corpus, precision: step.Precis
 
 def _resume(
     context: RunContext,
-    corpus: manifests.Corpus,
+    corpus: corpora.Corpus,
     saved: manifests.CheckpointManifest,
     seat: Seat,
     precision: step.Precision | None,
@@ -223,7 +223,7 @@ def _batch_frames(order: orders.TrainingOrder) -> int:
     return order.training.batch_frames or BATCH_FRAMES[order.model.preset]
 
 
-def _config(context: RunContext, corpus: manifests.Corpus) -> voice_config.VoiceConfig:
+def _config(context: RunContext, corpus: corpora.Corpus) -> voice_config.VoiceConfig:
     """The voice's configuration: the preset, its speakers, and the widths of the encoders of its features."""
     kept = dataset.FeatureFiles(context.store, context.work_dir / "features")
     try:

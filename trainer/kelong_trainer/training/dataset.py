@@ -22,7 +22,7 @@ import numpy as np
 import soundfile
 import soxr
 import torch
-from kelong_contract import conditions, layout, manifests
+from kelong_contract import conditions, corpora, layout
 from kelong_contract import store as stores
 from kelong_speech import audio
 from kelong_speech.config import VoiceConfig
@@ -145,22 +145,22 @@ class FeatureFiles:
     def __init__(self, store: stores.Store, folder: pathlib.Path) -> None:
         self._store, self._folder = store, folder
 
-    def text(self, clip: manifests.Clip, ids: Ids) -> Tensor | None:
+    def text(self, clip: corpora.Clip, ids: Ids) -> Tensor | None:
         """Text features [channels, T], None where the corpus has none."""
         path = self._file(clip, clip_features.TEXT)
         return clip_features.text(path, ids.word2ph) if path else None
 
-    def style(self, clip: manifests.Clip) -> Tensor | None:
+    def style(self, clip: corpora.Clip) -> Tensor | None:
         """The clip's own style vector [channels], None where the corpus has none."""
         path = self._file(clip, clip_features.STYLE)
         return clip_features.style(path) if path else None
 
-    def channels(self, corpus: manifests.Corpus, kind: str) -> int | None:
+    def channels(self, corpus: corpora.Corpus, kind: str) -> int | None:
         """The width of a kind of feature, None where the corpus has none."""
         path = self._file(corpus.clips[0], kind)
         return clip_features.channels(path) if path else None
 
-    def usual_style(self, corpus: manifests.Corpus, speaker: str) -> tuple[float, ...] | None:
+    def usual_style(self, corpus: corpora.Corpus, speaker: str) -> tuple[float, ...] | None:
         """How a speaker usually sounds: the mean style vector of the clips trained on, of unit length."""
         vectors = [self.style(clip) for clip in held_out.trained_on(corpus) if clip.speaker == speaker]
         given = [vector for vector in vectors if vector is not None]
@@ -169,7 +169,7 @@ class FeatureFiles:
         mean = torch.stack(given).mean(dim=0)
         return tuple((mean / mean.norm()).tolist())
 
-    def _file(self, clip: manifests.Clip, kind: str) -> pathlib.Path | None:
+    def _file(self, clip: corpora.Clip, kind: str) -> pathlib.Path | None:
         key = clip.features.get(kind)
         if key is None:
             return None
@@ -184,7 +184,7 @@ class Dataset:
 
     def __init__(
         self,
-        corpus: manifests.Corpus,
+        corpus: corpora.Corpus,
         config: VoiceConfig,
         store: stores.Store,
         place: layout.Voice,
@@ -233,7 +233,7 @@ class Dataset:
             self._kept_bytes -= oldest.size_bytes
         return example
 
-    def _fits(self, clip: manifests.Clip, ids: Ids) -> bool:
+    def _fits(self, clip: corpora.Clip, ids: Ids) -> bool:
         """Preprocessing lets no such clip through; should one come all the same, it is named and left out."""
         frames, needed = self._frames(clip), len(ids.phone_ids)
         if frames < needed:
@@ -242,13 +242,13 @@ class Dataset:
             )
         return frames >= needed
 
-    def _frames(self, clip: manifests.Clip) -> int:
+    def _frames(self, clip: corpora.Clip) -> int:
         """The frames of a clip; one that is shorter than a segment is filled with silence, and not lost."""
         wanted = self._config.audio
         own = clip.samples * wanted.sample_rate_hz // decoding.SAMPLE_RATE_HZ // wanted.hop_samples
         return max(own, self._config.model.segment_frames)
 
-    def _aligned(self, corpus: manifests.Corpus) -> tuple[Tensor, ...]:
+    def _aligned(self, corpus: corpora.Corpus) -> tuple[Tensor, ...]:
         """Frames per phoneme [T] of each clip, found by the recogniser's times and an aligner (`alignment_hints`)."""
         began = time.monotonic()
         transcripts = {transcript.key: transcript for transcript in corpus.transcripts}
@@ -280,7 +280,7 @@ class Dataset:
             durations=self._durations[index] if self._durations else None,
         )
 
-    def _samples(self, clip: manifests.Clip) -> Tensor:
+    def _samples(self, clip: corpora.Clip) -> Tensor:
         """A clip's sound at the voice's rate, a whole number of frames: [S]."""
         path = self._folder / f"{clip.sha256}.flac"
         if not path.exists():
@@ -413,7 +413,7 @@ class Loader:
         return collate([self._dataset.fetch(clip) for clip in own], self._hop_samples, part)
 
 
-def _ids(clip: manifests.Clip) -> Ids:
+def _ids(clip: corpora.Clip) -> Ids:
     utterance = Utterance.from_phones(
         written=clip.text,
         spoken=clip.spoken,

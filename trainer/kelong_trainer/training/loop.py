@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from kelong_contract import codec, conditions, layout, manifests
+from kelong_contract import codec, conditions, corpora, layout, manifests
 
 from kelong_trainer import documents, telemetry
 from kelong_trainer.context import PROGRAM, BadData, RunContext, Stopped
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 SPEED_OVER_STEPS = 20
 
 
-def train(context: RunContext, corpus: manifests.Corpus, lease: Lease, seat: Seat) -> None:
+def train(context: RunContext, corpus: corpora.Corpus, lease: Lease, seat: Seat) -> None:
     """Train until the last step is saved and heard. Raises Stopped once asked to stop and everything is saved."""
     _set_up(context, seat)
     saved = beginning.newest(context)
@@ -78,7 +78,7 @@ def follow(context: RunContext, seat: Seat) -> None:
     place, told = context.place, guest.told
     log.info("rank %d of attempt %d goes on after step %d", seat.rank, told.attempt, told.step)
     key = layout.corpus(place)
-    corpus = documents.parse(manifests.Corpus, context.store.get(key), key, "restore it: the first rank trains on it")
+    corpus = documents.parse(corpora.Corpus, context.store.get(key), key, "restore it: the first rank trains on it")
     if codec.digest(corpus) != told.corpus_digest:
         raise PeersLost("the corpus is no longer the one that the first rank told of")
     saved = checkpoints.manifest(context.store, place, told.step) if told.step else None
@@ -111,7 +111,7 @@ def _set_up(context: RunContext, seat: Seat) -> None:
 
 def _lead(
     context: RunContext,
-    corpus: manifests.Corpus,
+    corpus: corpora.Corpus,
     lease: Lease,
     seat: Seat,
     training: Training,
@@ -138,7 +138,7 @@ def _lead(
 
 def _steps_and_saves(
     context: RunContext,
-    corpus: manifests.Corpus,
+    corpus: corpora.Corpus,
     lease: Lease,
     seat: Seat,
     training: Training,
@@ -310,7 +310,7 @@ def _publisher(
     context: RunContext,
     lease: Lease,
     training: Training,
-    corpus: manifests.Corpus,
+    corpus: corpora.Corpus,
     *,
     before: Callable[[], None],
     committed: Callable[[int], None],
@@ -337,9 +337,7 @@ def _losses(context: RunContext) -> Iterator[loss_log.LossLog]:
 
 
 @contextlib.contextmanager
-def _loader(
-    context: RunContext, corpus: manifests.Corpus, training: Training, ranks: Ranks
-) -> Iterator[dataset.Loader]:
+def _loader(context: RunContext, corpus: corpora.Corpus, training: Training, ranks: Ranks) -> Iterator[dataset.Loader]:
     at, seed = training.state, context.order.training.seed
     clips = dataset.Dataset(corpus, at.config, context.store, context.place, context.work_dir)
     loader = dataset.Loader(clips, training.batch_frames, seed, at.position, at.config.audio.hop_samples, ranks)
