@@ -89,6 +89,15 @@ class Stretch:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ForeignStretch:
+    """A stretch of a recording in which another language is spoken; `language` is its code, such as `en`."""
+
+    start_s: float
+    end_s: float
+    language: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Breath:
     """An inhale between words, and how sure the detector is of it (0 to 1). `level_db` is above the noise floor."""
 
@@ -130,6 +139,8 @@ class Transcript:
     `words` are what clips are labelled with: the recogniser's, or those of a transcript that came with the recording,
     laid onto the recogniser's times. `heard` are then the recogniser's own, and `second` those of a second recogniser
     where one is configured: how well they agree says how far a label can be trusted.
+    No word lies in a stretch of `foreign`. `invented` counts the words that the recogniser wrote where nobody speaks,
+    or over and over: they are in none of the others.
     """
 
     key: str
@@ -138,6 +149,8 @@ class Transcript:
     speech: tuple[Stretch, ...] = ()
     heard: tuple[Word, ...] = ()
     second: tuple[Word, ...] = ()
+    foreign: tuple[ForeignStretch, ...] = ()
+    invented: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,10 +180,10 @@ class Finding:
 class Measures:
     """What was measured of a clip; None where nothing measures it, never 0.
 
-    `agreement` is 1 - CER of the label against what a second look heard (the second recogniser's words, or the
-    recogniser's own for a supplied transcript), `similarity` the cosine with the speaker's own embedding (of the least
-    similar stretch), `dnsmos` the overall quality (1 to 5), `snr_db` speech over the noise floor, `reading_tone` 0
-    (conversation) to 1 (read aloud): a note, never a gate.
+    `agreement` is 1 - the error rate, in syllables without tones, of the label against what a second look heard (the
+    second recogniser's words, or the recogniser's own for a supplied transcript), `similarity` the cosine with the
+    speaker's own embedding (of the least similar stretch), `dnsmos` the overall quality (1 to 5), `snr_db` speech over
+    the noise floor, `reading_tone` 0 (conversation) to 1 (read aloud): a note, never a gate.
     """
 
     confidence: float | None = None
