@@ -6,8 +6,7 @@ import torch
 from kelong_contract import store
 from kelong_demo import files
 from kelong_trainer import context, pipeline
-from kelong_trainer.corpus import decoding, recogniser
-from kelong_trainer.stages import transcribe
+from kelong_trainer.corpus import decoding, recogniser, voice_activity
 
 
 def at_16_khz(path):
@@ -36,9 +35,9 @@ def test_traditional_characters_become_simplified_one_for_one(model, written, si
 
 def test_a_long_recording_is_heard_in_windows_that_end_in_pauses(truth, tmp_path, monkeypatch):
     folder, told = truth
-    monkeypatch.setattr(transcribe, "WINDOW_S", 8.0)
+    monkeypatch.setattr(voice_activity, "WINDOW_S", 8.0)
     decoding.decode(folder / "01.wav", tmp_path / "mono.flac")
-    found = list(transcribe.windows(tmp_path / "mono.flac"))
+    found = list(voice_activity.windows(tmp_path / "mono.flac"))
     recording = told.recordings[0]
     assert len(found) >= 3
     assert sum(len(window.samples) for window in found) / 16000 == pytest.approx(recording.duration_s, abs=0.01)
@@ -47,7 +46,7 @@ def test_a_long_recording_is_heard_in_windows_that_end_in_pauses(truth, tmp_path
     for start_s in starts[1:]:
         assert not [item for item in recording.sentences if item.start_s < start_s < item.end_s]
     spoken_s = sum(stretch.end_s - stretch.start_s for window in found for stretch in window.speech)
-    whole = recogniser.find_speech(at_16_khz(folder / "01.wav"))
+    whole = voice_activity.find_speech(at_16_khz(folder / "01.wav"))
     assert spoken_s == pytest.approx(sum(item.end_s - item.start_s for item in whole), rel=0.03)
 
 
@@ -81,7 +80,7 @@ def test_a_stop_within_a_long_recording_keeps_the_windows_before_it(
     truth, whisper_folder, stopping_store, trainer, order_of, monkeypatch
 ):
     folder, told = truth
-    monkeypatch.setattr(transcribe, "WINDOW_S", 12.0)
+    monkeypatch.setattr(voice_activity, "WINDOW_S", 12.0)
     place = stopping_store("/windows/")
     place.put_file("recordings/lab/khazix/01.wav", folder / "01.wav")
     order = order_of(f"path:{whisper_folder}")

@@ -15,12 +15,12 @@ from kelong_trainer import documents
 from kelong_trainer.context import BadData, RunContext
 from kelong_trainer.corpus import recordings
 from kelong_trainer.scoring import held_out
-from kelong_trainer.stages import features, ingest, phonemes, slice, transcribe
+from kelong_trainer.stages import features, ingest, listen, phonemes, slice, transcribe
 
 log = logging.getLogger(__name__)
 
 # The stages, in their order. Each is a module with VERSION, facts and run.
-STAGES = ("ingest", "transcribe", "slice", "phonemes", "features")
+STAGES = ("ingest", "listen", "transcribe", "slice", "phonemes", "features")
 REPORTED_RECORDINGS = 20
 REPORTED_EXAMPLES = 3
 
@@ -45,12 +45,14 @@ def prepare(context: RunContext) -> corpora.Corpus:
 
 def _prepare(context: RunContext) -> corpora.Corpus:
     # Sources that are missing are found before hours are spent on what comes first.
-    transcribing, speaking, encoding = transcribe.facts(context), phonemes.facts(context), features.facts(context)
+    listening, transcribing = listen.facts(context), transcribe.facts(context)
+    speaking, encoding = phonemes.facts(context), features.facts(context)
     listing = recordings.Source(context).listing()
     speakers = _speaker_ids(context)
     found: dict[str, object] = {**ingest.facts(context, listing), "ids": speakers}
     corpus = _stage(context, "ingest", ingest.VERSION, found, lambda: ingest.run(context, listing, speakers))
     heard = corpus
+    corpus = _after(context, "listen", listen.VERSION, corpus, listening, listen.run)
     corpus = _after(context, "transcribe", transcribe.VERSION, corpus, transcribing, transcribe.run)
     corpus = _after(context, "slice", slice.VERSION, corpus, slice.facts(context), slice.run)
     corpus = _after(context, "phonemes", phonemes.VERSION, corpus, speaking, phonemes.run)

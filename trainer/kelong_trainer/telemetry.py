@@ -87,6 +87,20 @@ class Bar:
         self._bar.close()
 
 
+class Clock:
+    """Moves a bar of whole seconds by fractions of them."""
+
+    def __init__(self, bar: Bar) -> None:
+        self._bar, self._done_s, self._shown_s = bar, 0.0, 0
+
+    def advance(self, seconds: float) -> None:
+        """Say that so much more is done."""
+        self._done_s += seconds
+        whole = int(self._done_s) - self._shown_s
+        self._shown_s += whole
+        self._bar.advance(whole)
+
+
 class Telemetry:
     """The one mouth of a trainer process. `superseded` says, before each write, whether a newer attempt has begun."""
 

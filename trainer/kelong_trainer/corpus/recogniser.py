@@ -18,14 +18,15 @@ import numpy as np
 import numpy.typing as npt
 import opencc
 import torch
-from faster_whisper import vad
 from kelong_contract import conditions
-from kelong_contract.corpora import Stretch, Word
+from kelong_contract.corpora import Word
+
+from kelong_trainer.corpus import voice_activity
 
 log = logging.getLogger(__name__)
 
 VERSION = 1  # raise when the same sound would give other words than before
-SAMPLE_RATE_HZ = 16000
+SAMPLE_RATE_HZ = voice_activity.SAMPLE_RATE_HZ
 LANGUAGE = "zh"
 MANDARIN = ("zh",)
 # Below this the first guess at another language is not believed: music and laughter look like many languages.
@@ -34,9 +35,6 @@ BEAM = 5
 BATCH = 8
 # A loop ("好好好好…") compresses far better than speech; the sequential way then tries again at other temperatures.
 MOST_COMPRESSION = 2.4
-# Measured on speech with known times: starts come 45 ms late (p90 92), ends 9 ms; no breath is taken for speech.
-# No padding here: who cuts knows better how much of a pause to keep.
-VAD = vad.VadOptions(min_silence_duration_ms=100, min_speech_duration_ms=100, speech_pad_ms=0)
 DETECTION_S = 30.0
 # Simplified characters, and numbers as they are spoken. Only where no word times are wanted: with them the model loops.
 PROMPT = "以下是普通话的句子。"
@@ -68,12 +66,6 @@ class Language:
     def is_other(self) -> bool:
         """Whether it is clearly not Mandarin."""
         return self.code not in MANDARIN and self.probability >= LEAST_OTHER_LANGUAGE
-
-
-def find_speech(samples: Samples) -> tuple[Stretch, ...]:
-    """The stretches where somebody speaks, by the VAD alone."""
-    found = vad.get_speech_timestamps(samples, VAD, SAMPLE_RATE_HZ)
-    return tuple(Stretch(start_s=item["start"] / SAMPLE_RATE_HZ, end_s=item["end"] / SAMPLE_RATE_HZ) for item in found)
 
 
 class Recogniser:
@@ -110,8 +102,9 @@ class Recogniser:
 
     def language(self, samples: Samples) -> Language:
         """The language of the first half minute of speech."""
-        stretches = vad.get_speech_timestamps(samples, VAD, SAMPLE_RATE_HZ)
-        speech = np.concatenate([samples[item["start"] : item["end"]] for item in stretches] or [samples])
+        spans = [(stretch.start_s, stretch.end_s) for stretch in voice_activity.find_speech(samples)]
+        parts = [samples[round(start * SAMPLE_RATE_HZ) : round(end * SAMPLE_RATE_HZ)] for start, end in spans]
+        speech = np.concatenate(parts or [samples])
         code, probability, _ = self._model.detect_language(speech[: int(DETECTION_S * SAMPLE_RATE_HZ)])
         return Language(code=code, probability=float(probability))
 

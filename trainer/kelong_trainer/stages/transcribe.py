@@ -8,40 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
-import soundfile
-import soxr
 from kelong_contract import codec, conditions, corpora, layout
 from kelong_speech import sources
 
 from kelong_trainer import documents, telemetry
 from kelong_trainer.context import BadOrder, RunContext
-from kelong_trainer.corpus import decoding, recogniser, recordings
+from kelong_trainer.corpus import decoding, recogniser, recordings, voice_activity
 
 log = logging.getLogger(__name__)
 
 VERSION = 1
-# A long recording is heard in windows that end inside a pause: memory does not grow with its length, and a stop waits
-# for one window only.
-WINDOW_S = 120.0
-LEAST_PAUSE_S = 0.3
-
-Samples = npt.NDArray[np.float32]
 T = TypeVar("T", corpora.Word, corpora.Stretch)
-
-
-class _Window(NamedTuple):
-    """A part of a recording at the recogniser's rate, and where it starts there."""
-
-    start_s: float
-    samples: Samples
-    speech: tuple[corpora.Stretch, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +44,7 @@ def facts(context: RunContext) -> dict[str, object]:
         "recogniser": source,
         "recognising": recogniser.VERSION,
         "language": recogniser.LANGUAGE,
-        "window_s": WINDOW_S,
+        "windows": voice_activity.VERSION,
     }
 
 
@@ -74,7 +55,7 @@ def run(context: RunContext, corpus: corpora.Corpus) -> corpora.Corpus:
     stage = _Stage(context)
     transcripts, rejections = [], []
     with context.telemetry.stage("transcribe", round(sum(item.duration_s for item in wanted)), "s") as bar:
-        clock = _Clock(bar)
+        clock = telemetry.Clock(bar)
         for recording in wanted:
             context.check_stopping()
             heard = stage.hear(recording, clock.advance)
@@ -89,19 +70,6 @@ def run(context: RunContext, corpus: corpora.Corpus) -> corpora.Corpus:
         transcripts=tuple(transcripts),
         rejections=(*corpus.rejections, *rejections),
     )
-
-
-class _Clock:
-    """Moves a bar of whole seconds by fractions of them."""
-
-    def __init__(self, bar: telemetry.Bar) -> None:
-        self._bar, self._done_s, self._shown_s = bar, 0.0, 0
-
-    def advance(self, seconds: float) -> None:
-        self._done_s += seconds
-        whole = int(self._done_s) - self._shown_s
-        self._shown_s += whole
-        self._bar.advance(whole)
 
 
 class _Stage:
@@ -132,7 +100,7 @@ class _Stage:
     def _listen(self, recording: corpora.Recording, advance: Callable[[float], None]) -> Heard:
         words: list[corpora.Word] = []
         speech: list[corpora.Stretch] = []
-        for window in windows(self._source.mono(recording)):
+        for window in voice_activity.windows(self._source.mono(recording)):
             self._context.check_stopping()
             heard = self._window(recording, window, is_first=not speech)
             words += heard.transcript.words
@@ -142,7 +110,7 @@ class _Stage:
             advance(len(window.samples) / recogniser.SAMPLE_RATE_HZ)
         return Heard(transcript=_transcript(recording, recogniser.LANGUAGE, words, speech))
 
-    def _window(self, recording: corpora.Recording, window: _Window, *, is_first: bool) -> Heard:
+    def _window(self, recording: corpora.Recording, window: voice_activity.Window, *, is_first: bool) -> Heard:
         """One window's part of the transcript, kept in the store like the whole; the first tells the language."""
         if not window.speech:
             return Heard(transcript=_transcript(recording, recogniser.LANGUAGE, [], []))
@@ -165,52 +133,6 @@ class _Stage:
         if self._recogniser is None:
             self._recogniser = _load(self._context)
         return self._recogniser
-
-
-def windows(path: pathlib.Path) -> Iterator[_Window]:
-    """A recording in parts of at most WINDOW_S that end in the last longer pause of each, if it has one."""
-    rest, start = np.zeros(0, np.float32), 0  # start counts samples at the recogniser's rate
-    blocks = _blocks(path)
-    wanted = round(WINDOW_S * recogniser.SAMPLE_RATE_HZ)
-    ended = False
-    while not ended:
-        parts, length = [rest], len(rest)
-        while length < wanted and not ended:
-            block = next(blocks, None)
-            ended = block is None
-            if block is not None:
-                parts.append(block)
-                length += len(block)
-        samples = np.concatenate(parts)
-        speech = recogniser.find_speech(samples)
-        end = len(samples) if ended else _end(samples, speech)
-        if not ended:
-            speech = tuple(stretch for stretch in speech if stretch.end_s * recogniser.SAMPLE_RATE_HZ <= end)
-        if end:
-            yield _Window(start / recogniser.SAMPLE_RATE_HZ, samples[:end], speech)
-        rest, start = samples[end:], start + end
-
-
-def _end(samples: Samples, speech: tuple[corpora.Stretch, ...]) -> int:
-    """Where a window that is not the last ends: in the middle of its last longer pause, else of any, else nowhere."""
-    ends = [stretch.end_s for stretch in speech]
-    starts = [*(stretch.start_s for stretch in speech[1:]), len(samples) / recogniser.SAMPLE_RATE_HZ]
-    pauses = [(end_s, start_s) for end_s, start_s in zip(ends, starts, strict=False) if end_s < start_s]
-    longer = [(end_s, start_s) for end_s, start_s in pauses if start_s - end_s >= LEAST_PAUSE_S]
-    if not pauses:
-        return len(samples)
-    end_s, start_s = (longer or pauses)[-1]
-    return round((end_s + start_s) / 2 * recogniser.SAMPLE_RATE_HZ)
-
-
-def _blocks(path: pathlib.Path) -> Iterator[Samples]:
-    """The sound of a file of the work folder at the recogniser's rate, ten seconds at a time."""
-    resampler = soxr.ResampleStream(
-        decoding.SAMPLE_RATE_HZ, recogniser.SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ"
-    )
-    for block in soundfile.blocks(path, blocksize=10 * decoding.SAMPLE_RATE_HZ, dtype="float32"):
-        yield resampler.resample_chunk(block)
-    yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
 def _address(context: RunContext) -> str:

@@ -1,0 +1,84 @@
+"""What is heard in recordings before anybody asks for words: the stage as the pipeline runs it."""
+
+import numpy as np
+import pytest
+import soundfile
+from kelong_contract import corpora, store
+from kelong_demo import files
+from kelong_trainer import context
+from kelong_trainer.corpus import noise, recordings
+from kelong_trainer.stages import ingest, listen
+
+PREFIX = "recordings/lab/khazix/"
+
+
+@pytest.fixture
+def place(truth, tmp_path):
+    """A store with the two stand-in recordings, another file of the first, and a quiet room."""
+    folder, _ = truth
+    at = store.FolderStore(tmp_path / "store")
+    for path in sorted(folder.iterdir()):
+        at.put_file(PREFIX + path.name, path)
+    sound = files.read(sorted(folder.iterdir())[0])
+    room = np.random.default_rng(1).standard_normal(44100 * 4).astype(np.float32) * 10 ** (-45 / 20)
+    soundfile.write(tmp_path / "room.wav", room, 44100)
+    soundfile.write(tmp_path / "copy.wav", sound.samples, sound.sample_rate_hz)
+    at.put_file(PREFIX + "room.wav", tmp_path / "room.wav")
+    return at
+
+
+def listen_to(process: context.RunContext) -> corpora.Corpus:
+    listing = recordings.Source(process).listing()
+    return listen.run(process, ingest.run(process, listing, {"Khazix": 0}))
+
+
+def test_speech_and_the_quiet_between_are_heard_where_they_are(place, truth, order_of, trainer):
+    corpus = listen_to(trainer(place, order_of()))
+    assert corpus.stage == "listen"
+    heard = {listening.key: listening for listening in corpus.listenings}
+    for told in truth[1].recordings:
+        listening = heard[PREFIX + told.file]
+        # The room was made at -60 dBFS up to 12 kHz; its quietest tenth lies a little below.
+        assert listening.noise_floor_dbfs == pytest.approx(-60, abs=2)
+        spoken_s = sum(item.end_s - item.start_s for item in told.sentences)
+        within_s = sum(
+            max(0.0, min(item.end_s, stretch.end_s) - max(item.start_s, stretch.start_s))
+            for item in told.sentences
+            for stretch in listening.speech
+        )
+        assert within_s / spoken_s > 0.85
+        for stretch in listening.speech:
+            assert any(item.start_s < stretch.end_s and stretch.start_s < item.end_s for item in told.sentences)
+    room = heard[PREFIX + "room.wav"]
+    assert room.speech == () and room.noise_floor_dbfs == pytest.approx(-45, abs=1)
+
+
+def test_what_was_heard_is_kept_by_the_content_of_a_recording(place, truth, stopping_store, order_of, trainer):
+    order = order_of()
+    stopping = stopping_store("/listenings/")
+    with pytest.raises(context.Stopped):
+        listen_to(trainer(stopping, order))
+    [kept] = stopping.list("voices/lab/khazix/1/corpus/listenings/")
+    stopping.put_file(PREFIX + "again.wav", place.root / PREFIX / sorted(truth[0].iterdir())[0].name)
+    stopping.stopping.clear()
+    stopping.word = "nothing"
+    corpus = listen_to(trainer(stopping, order))
+    assert kept in tuple(stopping.list("voices/lab/khazix/1/corpus/listenings/"))
+    assert [item.key for item in corpus.listenings] == [item.key for item in corpus.recordings]
+    by_key = {item.key: item for item in corpus.listenings}
+    first = by_key[PREFIX + sorted(truth[0].iterdir())[0].name]
+    assert by_key[PREFIX + "again.wav"].speech == first.speech
+    assert len(tuple(stopping.list("voices/lab/khazix/1/corpus/listenings/"))) == 3
+
+
+def test_the_floor_of_a_recording_without_pauses_is_its_quietest_tenth():
+    floor = noise.Floor()
+    floor.add(np.linspace(-70, -20, 1001, dtype=np.float32), [corpora.Stretch(start_s=0, end_s=10.01)])
+    assert floor.dbfs() == pytest.approx(-65, abs=0.2)
+
+
+def test_silence_of_any_kind_has_a_level():
+    assert noise.Floor().dbfs() == -120
+    assert noise.levels(np.zeros(441, np.float32), 44100).tolist() == [-120]
+    assert noise.levels(np.zeros(0, np.float32), 44100).tolist() == []
+    assert len(noise.levels(np.ones(500, np.float32), 44100)) == 2
