@@ -15,7 +15,9 @@ MarkKind = Literal["sp1", "sp2", "sp3", "sp4", "br1", "br2"]
 # Why a stretch of a recording is not trained on. The first group is told of whole files, the second of stretches, the
 # third of clips that were judged, the last of what a person decided or what is nobody's loss.
 Reason = Literal[
+    "Missing",
     "Undecodable",
+    "UnknownSpeaker",
     "Silent",
     "NoSpeech",
     "OtherLanguage",
@@ -32,6 +34,7 @@ Reason = Literal[
     "LowQuality",
     "Dropped",
     "Silence",
+    "NotListed",
 ]
 
 
@@ -39,7 +42,8 @@ Reason = Literal[
 class Sound:
     """What a file's sound is, before anything was done to it.
 
-    `codec` as FFmpeg names it; `channel` is what was taken of several: `mix`, or a channel's number from 0 as text.
+    `codec` as FFmpeg names it; `channel` is what was taken of several: `mix` of all, a channel's number from 0 as text,
+    or two such as `0+1`. `gain_db` is what the sound was turned down by so that it does not exceed full scale.
     Loudness is BS.1770's integrated (None below its gate), `true_peak_dbfs` that of the sound four times oversampled,
     `clipped_share` the part of the samples in runs at full scale, `damaged_packets` those that could not be decoded.
     """
@@ -52,13 +56,26 @@ class Sound:
     true_peak_dbfs: float
     clipped_share: float
     damaged_packets: int = 0
+    gain_db: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Where in a file of the dataset source a recording lies, if a list names only a stretch of that file."""
+
+    key: str
+    sha256: str
+    start_s: float
+    end_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
     """One file of the dataset source. `duration_s` is 0 and `sound` None where it could not be decoded.
 
-    `text` is the transcript that came with it, empty where there was none.
+    `text` is the transcript that came with it, empty where there was none. A stretch of a file that a list names is a
+    recording of its own, and so is each stretch between: `part` says where it lies, `key` ends with `#t=start,end`,
+    `sha256` stands for the file and the stretch, and `sound` is the whole file's.
     """
 
     key: str
@@ -68,6 +85,7 @@ class Recording:
     duration_s: float
     sound: Sound | None = None
     text: str = ""
+    part: Part | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,7 +292,8 @@ class Correction:
 class Corpus:
     """The dataset after a stage. Every second of a recording is in exactly one clip or one rejection.
 
-    `held_out` are the digests of clips that training never sees, chosen once the clips are final.
+    `held_out` are the digests of clips that training never sees, chosen once the clips are final. `notes` are sentences
+    about what belongs to no recording: lines of a list that cannot be used, files that no list names.
     """
 
     stage: str
@@ -285,6 +304,7 @@ class Corpus:
     clips: tuple[Clip, ...] = ()
     rejections: tuple[Rejection, ...] = ()
     held_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     format: int = 2
 
 
