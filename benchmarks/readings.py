@@ -2,6 +2,7 @@
 
 `python benchmarks/readings.py` prints the share of right rows per topic and writes them as JSON below build/bench/.
 `--wrong` lists the wrong rows; `--record` writes them into known_wrong.tsv, which the tests hold exact.
+`--tables tests/text/held_out` takes the sentences that nothing is tuned on.
 The notation of the tables is explained beside them, in tests/text/tables/README.md.
 """
 
@@ -80,9 +81,9 @@ class Score:
     right: int
 
 
-def topics() -> list[Path]:
-    """The tables' files, one a topic."""
-    return [path for path in sorted(TABLES.glob("*.tsv")) if path != KNOWN_WRONG]
+def topics(folder: Path = TABLES) -> list[Path]:
+    """The tables' files in a folder, one a topic."""
+    return [path for path in sorted(folder.glob("*.tsv")) if path != KNOWN_WRONG]
 
 
 def rows(table: Path) -> list[Row]:
@@ -119,9 +120,9 @@ def judge(row: Row) -> Verdict:
     )
 
 
-def judge_all() -> list[Verdict]:
-    """Every row of every table, judged."""
-    return [judge(row) for table in topics() for row in rows(table)]
+def judge_all(folder: Path = TABLES) -> list[Verdict]:
+    """Every row of every table in a folder, judged."""
+    return [judge(row) for table in topics(folder) for row in rows(table)]
 
 
 def known_wrong() -> list[tuple[str, str, str, str]]:
@@ -265,11 +266,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--wrong", action="store_true", help="list the wrong rows")
     parser.add_argument("--record", action="store_true", help="write the wrong rows into known_wrong.tsv")
+    parser.add_argument("--tables", type=Path, default=TABLES, help="folder of tables")
     parser.add_argument(
         "--out", type=Path, default=ROOT / "build" / "bench" / "readings.json", help="the figures' file"
     )
     given = parser.parse_args()
-    verdicts = judge_all()
+    if given.record and given.tables != TABLES:
+        parser.error("--record keeps the list of tests/text/tables only; leave --tables out")
+    verdicts = judge_all(given.tables)
     if given.wrong:
         for verdict in (verdict for verdict in verdicts if not verdict.right):
             print(f"{verdict.row.topic}\t{verdict.row.written}")
