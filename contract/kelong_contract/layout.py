@@ -241,5 +241,10 @@ def below(prefix: str, part: str) -> str:
     return _under(_under("", prefix), part)
 
 
+def dataset_file(prefix: str, name: str) -> str:
+    """A file of a dataset by its name below the dataset's prefix, such as its list or its corrections."""
+    return _under("", prefix) + name
+
+
 def _under(base: str, prefix: str) -> str:
     return base + prefix if not prefix or prefix.endswith("/") else f"{base}{prefix}/"

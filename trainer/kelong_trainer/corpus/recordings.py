@@ -117,6 +117,21 @@ class Source:
             self._store.get_file(key, path)
             yield path
 
+    def read(self, name: str) -> bytes | None:
+        """A file that lies among the recordings, by its name below the dataset's prefix; None if it does not exist.
+
+        Raises BadData for one that may not be read.
+        """
+        key = layout.dataset_file(self._prefix, name)
+        try:
+            with self.file(key) as path:
+                return path.read_bytes()
+        except stores.NoSuchObject:
+            return None
+        except PermissionError as error:
+            message = f"'{key}' cannot be read: {error.strerror}; let user {os.geteuid()} read it"
+            raise BadData(conditions.DATASET_INVALID, message) from None
+
     def mono(self, recording: corpora.Recording) -> pathlib.Path:
         """The recording as mono FLAC at the training rate, decoded now unless it lies in the work folder."""
         target = mono_path(self._work_dir, recording.sha256)
