@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import torch
-from kelong_contract import codec, layout, manifests, names
+from kelong_contract import codec, layout, manifests, names, presets
 from kelong_trainer import lease
-from kelong_trainer.training import beginning, loss_log
+from kelong_trainer.training import loss_log
 from kelong_trainer.training import step as steps
 
 
@@ -103,7 +103,7 @@ def test_a_voice_goes_on_with_the_batches_it_began_with_whatever_the_default_is_
         assert run_here(codec.dumps(order).decode()) == names.EXIT_DONE
 
     train(1)
-    monkeypatch.setitem(beginning.BATCH_FRAMES, "tiny", 200)
+    monkeypatch.setitem(presets.DEFAULTS, "tiny", presets.Defaults(batch_frames=200))
     train(2)
 
     monkeypatch.undo()

@@ -26,7 +26,18 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from kelong_contract import codec, conditions, environment, farewell, layout, manifests, names, orders, patience
+from kelong_contract import (
+    codec,
+    conditions,
+    environment,
+    farewell,
+    layout,
+    manifests,
+    names,
+    orders,
+    patience,
+    presets,
+)
 from kelong_contract import store as stores
 from tqdm.contrib import logging as tqdm_logging
 
@@ -217,7 +228,7 @@ def _read_order(path: pathlib.Path, settings: environment.Environment) -> orders
     except OSError as error:
         raise BadOrder(conditions.BAD_ORDER, f"the order {path} cannot be read: {error.strerror}") from None
     try:
-        return codec.loads(orders.TrainingOrder, data, f"the order {path}")
+        return presets.read_order(data, f"the order {path}")
     except codec.Malformed as error:
         refused = BadOrder(conditions.BAD_ORDER, str(error))
         _tell_store(data, refused, settings)

@@ -15,7 +15,7 @@ import sys
 import threading
 
 import torch
-from kelong_contract import codec, environment, layout, manifests, orders, patience
+from kelong_contract import codec, environment, layout, manifests, orders, patience, presets
 from kelong_contract import store as stores
 from kelong_speech import audio, features, reading, sources, synthesiser
 from kelong_speech.text import frontend, polyphones
@@ -62,7 +62,7 @@ def hear(
     failures: list[manifests.AuditionFailure] = []
     figures: list[manifests.Figures] = []
     for wanted in texts(order):
-        style = Style(speaker=wanted.speaker or order.speakers[0].name, seed=SEED)
+        style = _style(order, wanted)
         try:
             speech = voice.say_text(wanted.text, style)
         except (UnspeakableText, synthesiser.SpeechTooLong, features.TextTooLong) as error:
@@ -86,6 +86,19 @@ def hear(
     )
     store.put(layout.audition_report(place, step), codec.dumps(report), "application/json")
     return report
+
+
+def _style(order: orders.TrainingOrder, wanted: orders.AuditionText) -> Style:
+    """How a sentence is spoken: in the preset's manner, as a server does that is told nothing else."""
+    manner = presets.settings(order.model.preset, seed=SEED)
+    return Style(
+        speaker=wanted.speaker or order.speakers[0].name,
+        length=manner.length,
+        sdp_ratio=manner.sdp_ratio,
+        noise=manner.noise,
+        noise_w=manner.noise_w,
+        seed=manner.seed,
+    )
 
 
 def report_failure(store: stores.Store, order: orders.TrainingOrder, step: int, message: str) -> None:

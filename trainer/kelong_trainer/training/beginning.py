@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import safetensors
 import torch
-from kelong_contract import codec, conditions, corpora, layout, manifests, orders
+from kelong_contract import codec, conditions, corpora, layout, manifests, orders, presets
 from kelong_speech import config as voice_config
 from kelong_speech import sources
 
@@ -25,9 +25,6 @@ from kelong_trainer.training import checkpoints, dataset, initial, state, step
 
 log = logging.getLogger(__name__)
 
-# Padded frames of a batch where the order names none: what fits 24 GB of GPU memory, and two CPU cores' patience. With
-# several ranks it is what all of them together take.
-BATCH_FRAMES = {"zh-clap": 8000, "small": 1600, "tiny": 3000}
 # Threads beyond which a step is not faster. A `tiny` step is thousands of operations too small to share: two threads
 # meet 9000 times a step, and take twice as long as one if they sleep in between, or far longer if they spin while
 # anything else (an audition, say) wants the second core.
@@ -220,7 +217,8 @@ def _judging_at_once(settings: step.StepSettings) -> step.StepSettings:
 
 
 def _batch_frames(order: orders.TrainingOrder) -> int:
-    return order.training.batch_frames or BATCH_FRAMES[order.model.preset]
+    """Padded frames of a batch; with several ranks it is what all of them together take."""
+    return order.training.batch_frames or presets.DEFAULTS[order.model.preset].batch_frames
 
 
 def _config(context: RunContext, corpus: corpora.Corpus) -> voice_config.VoiceConfig:
