@@ -23,7 +23,7 @@ from kelong_contract import manifests
 from kelong_demo import assets, speaker, whisper
 from kelong_speech import audio
 from kelong_speech.text import frontend
-from kelong_trainer.corpus import recogniser
+from kelong_trainer.corpus import quality, recogniser, speakers
 from kelong_trainer.scoring import judges
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -86,10 +86,10 @@ class Costs:
 
 
 def figures_of(
-    speech: audio.Speech, text: str, panel: tuple[recogniser.Recogniser, judges.Likeness, judges.Quality], costs: Costs
+    speech: audio.Speech, text: str, panel: tuple[recogniser.Recogniser, judges.Likeness, quality.Dnsmos], costs: Costs
 ) -> manifests.Figures:
     """What all judges say, each on the clock."""
-    hearing, likeness, quality = panel
+    hearing, likeness, mos = panel
     with costs.of("recogniser"):
         heard = hearing.sentence(audio.resample(speech, recogniser.SAMPLE_RATE_HZ).samples)
     with costs.of("front end"):
@@ -97,7 +97,7 @@ def figures_of(
     with costs.of("speaker similarity"):
         similarity = likeness.similarity(speech, "Standin")
     with costs.of("DNSMOS"):
-        dnsmos = quality.overall(speech)
+        dnsmos = mos.overall(speech)
     return manifests.Figures(
         cer=cer,
         pinyin_cer=pinyin_cer,
@@ -110,18 +110,18 @@ def figures_of(
 
 def load(
     costs: Costs, folder: Path, recordings: list[audio.Speech]
-) -> tuple[recogniser.Recogniser, judges.Likeness, judges.Quality]:
+) -> tuple[recogniser.Recogniser, judges.Likeness, quality.Dnsmos]:
     """The judges, each on the clock, and warm."""
     with costs.of("loading the recogniser"):
         hearing = recogniser.Recogniser.load(folder, address="base", device=torch.device("cpu"), threads=1)
     with costs.of("loading speaker similarity"):
-        likeness = judges.Likeness(judges.resemblyzer_embedding(), lambda _: recordings)
+        likeness = judges.Likeness(speakers.resemblyzer_embedding(), lambda _: recordings)
         likeness.similarity(recordings[0], "Standin")
     with costs.of("loading DNSMOS"):
-        quality = judges.Quality()
+        mos = quality.Dnsmos()
     with costs.of("loading the front end"):
         frontend.warm_up()
-    return hearing, likeness, quality
+    return hearing, likeness, mos
 
 
 def main() -> None:

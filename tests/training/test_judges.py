@@ -14,8 +14,9 @@ import torch
 import transformers
 from kelong_contract import codec, corpora, layout, manifests, orders
 from kelong_demo import speaker, whisper
-from kelong_speech import audio
+from kelong_speech import audio, sources
 from kelong_speech.text import frontend
+from kelong_trainer.corpus import quality, speakers
 from kelong_trainer.scoring import auditions, judges, speaking
 
 SENTENCES = ("今天天气很好，我们去公园散步吧。", "他买了三本书。", "请把窗户关上，外面有点冷。")
@@ -82,7 +83,7 @@ def test_speech_is_understood_and_sounds_better_than_noise(bench, spoken, whispe
 
 def test_the_same_speaker_is_more_alike_than_another(spoken) -> None:
     first, second, third = (spoken[text] for text in SENTENCES)
-    likeness = judges.Likeness(judges.resemblyzer_embedding(), lambda name: [first, second])
+    likeness = judges.Likeness(speakers.resemblyzer_embedding(), lambda name: [first, second])
 
     same, other, noise = (likeness.similarity(sound, "Mei") for sound in (third, higher(third), noise_like(third)))
 
@@ -108,14 +109,14 @@ def test_a_verification_model_of_transformers_can_compare_speakers_too(spoken, t
     made = transformers.WavLMForXVector(transformers.WavLMConfig(**sizes, **narrow, **tdnn))
     made.save_pretrained(tmp_path)
     transformers.Wav2Vec2FeatureExtractor().save_pretrained(tmp_path)
-    embed = judges.x_vector_embedding(tmp_path)
+    embed = speakers.x_vector_embedding(tmp_path, "path:x")
 
     likeness = judges.Likeness(embed, lambda name: [spoken[SENTENCES[0]]])
 
     assert likeness.similarity(spoken[SENTENCES[0]], "Mei") == pytest.approx(1, abs=1e-5)
     assert likeness.similarity(noise_like(spoken[SENTENCES[0]]), "Mei") < 0.9999
-    with pytest.raises(judges.Missing, match="holds no speaker verification model"):
-        judges.x_vector_embedding(tmp_path / "nothing")
+    with pytest.raises(sources.ModelSourceUnavailable, match="holds no speaker verification model"):
+        speakers.x_vector_embedding(tmp_path / "nothing", "path:x")
 
 
 def test_quality_is_the_figure_that_the_package_itself_gives(spoken) -> None:
@@ -126,7 +127,7 @@ def test_quality_is_the_figure_that_the_package_itself_gives(spoken) -> None:
     # One window: of several, the package loses those whose end a rounding error moves by a sample.
     samples = np.resize(audio.resample(spoken[SENTENCES[0]], 16000).samples, round(9.5 * 16000))
 
-    ours = judges.Quality().overall(audio.Speech(samples=samples, sample_rate_hz=16000))
+    ours = quality.Dnsmos().overall(audio.Speech(samples=samples, sample_rate_hz=16000))
 
     assert ours == pytest.approx(dnsmos.run(samples, 16000)["ovrl_mos"], abs=1e-5)
 

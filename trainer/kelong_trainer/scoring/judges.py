@@ -6,44 +6,35 @@ one thread. One that cannot be had gives no figure, never 0, and the log says on
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import logging
 import pathlib
 import statistics
 import unicodedata
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import jiwer
 import numpy as np
-import numpy.typing as npt
-import onnxruntime
 import soundfile
 import torch
-import transformers
 from kelong_contract import codec, corpora, layout, manifests, orders
 from kelong_contract import store as stores
 from kelong_speech import audio, sources
 from kelong_speech.text import frontend, symbols
 
-from kelong_trainer.corpus import recogniser
+from kelong_trainer.corpus import quality, recogniser, speakers
 from kelong_trainer.scoring import held_out
 
 log = logging.getLogger(__name__)
 
-BUNDLED: Final = "bundled"
 SILENCE_DBFS: Final = -50.0
 SILENCE_FRAME_S: Final = 0.02
 _FULL_SCALE: Final = 32767 / 32768
 _MARKS: Final = frozenset((symbols.PAD, *symbols.MARKS, *symbols.INLINE_MARKS))
 
-Vector = npt.NDArray[np.float32]  # of unit length
 Read = Callable[[str], frontend.Utterance]
-# The vector of whoever speaks, None where nobody does.
-Embed = Callable[[audio.Speech], Vector | None]
 T = TypeVar("T")
 
 
@@ -66,7 +57,7 @@ class Judges:
         self._order, self._store, self._models, self._read = order, store, models, read
         self._recogniser = _Judge("error rates", self._load_recogniser)
         self._likeness = _Judge("speaker similarity", self._load_likeness)
-        self._quality = _Judge("DNSMOS", Quality)
+        self._dnsmos = _Judge("DNSMOS", quality.Dnsmos)
 
     def judge(self, speech: audio.Speech, text: str, speaker: str) -> Verdict:
         """All figures of a sentence that was spoken as a speaker of the voice."""
@@ -75,12 +66,12 @@ class Judges:
         if listening is not None:
             heard = listening.sentence(audio.resample(speech, recogniser.SAMPLE_RATE_HZ).samples)
             cer, pinyin_cer = error_rates(text, heard, self._read)
-        likeness, quality = self._likeness.get(), self._quality.get()
+        likeness, dnsmos = self._likeness.get(), self._dnsmos.get()
         figures = manifests.Figures(
             cer=cer,
             pinyin_cer=pinyin_cer,
             similarity=likeness.similarity(speech, speaker) if likeness is not None else None,
-            dnsmos=quality.overall(speech) if quality is not None else None,
+            dnsmos=dnsmos.overall(speech) if dnsmos is not None else None,
             clipped_share=clipped_share(speech),
             silent_share=silent_share(speech),
         )
@@ -104,10 +95,9 @@ class Judges:
         if not corpus.held_out:
             raise Missing(f"of {len(corpus.clips)} clips none is held out from training: they are too few")
         address = self._order.model.sources.speaker_embedding
-        if address in (None, BUNDLED):
-            embed = resemblyzer_embedding()
-        else:
-            embed = x_vector_embedding(self._folder("speakerEmbedding", address)[1])
+        embed = speakers.load(address, self._order.voice.namespace, self._store, self._models)
+        if embed is None:
+            raise Missing("model.sources.speakerEmbedding names none")
         return Likeness(embed, lambda speaker: self._held_out(corpus, speaker))
 
     def _held_out(self, corpus: corpora.Corpus, speaker: str) -> list[audio.Speech]:
@@ -141,7 +131,13 @@ class _Judge(Generic[T]):
             self._is_tried = True
             try:
                 self._found = self._load()
-            except (Missing, sources.ModelSourceUnavailable, recogniser.Unusable, ImportError) as error:
+            except (
+                Missing,
+                quality.Missing,
+                sources.ModelSourceUnavailable,
+                recogniser.Unusable,
+                ImportError,
+            ) as error:
                 log.warning("auditions get no %s: %s", self._figure, error)
         return self._found
 
@@ -205,9 +201,9 @@ def _read_what_can_be_said(text: str, read: Read) -> frontend.Utterance | None:
 class Likeness:
     """How like a speaker somebody sounds: `held_out` gives the recordings of theirs that are compared with."""
 
-    def __init__(self, embed: Embed, held_out: Callable[[str], Sequence[audio.Speech]]) -> None:
+    def __init__(self, embed: speakers.Embed, held_out: Callable[[str], Sequence[audio.Speech]]) -> None:
         self._embed, self._recordings = embed, held_out
-        self._usual: dict[str, Vector | None] = {}
+        self._usual: dict[str, speakers.Vector | None] = {}
 
     def similarity(self, speech: audio.Speech, speaker: str) -> float | None:
         """The cosine to the mean of their recordings; None where nothing can be compared."""
@@ -216,100 +212,16 @@ class Likeness:
         usual, vector = self._usual[speaker], self._embed(speech)
         return float(vector @ usual) if vector is not None and usual is not None else None
 
-    def _mean(self, speaker: str) -> Vector | None:
+    def _mean(self, speaker: str) -> speakers.Vector | None:
         vectors = [vector for recording in self._recordings(speaker) if (vector := self._embed(recording)) is not None]
         if not vectors:
             log.warning("%s gets no speaker similarity: none of their clips is held out from training", speaker)
             return None
-        mean: Vector = np.mean(vectors, axis=0)
+        mean: speakers.Vector = np.mean(vectors, axis=0)
         return mean / np.linalg.norm(mean)
 
 
-def resemblyzer_embedding() -> Embed:
-    """Resemblyzer's encoder (Wan et al., Generalized end-to-end loss, 2018), with the weights in its package."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # it imports a name that SciPy has moved
-        import resemblyzer
-
-    encoder = resemblyzer.VoiceEncoder("cpu", verbose=False)
-
-    def embed(speech: audio.Speech) -> Vector | None:
-        if not speech.samples.any():
-            return None
-        voiced = resemblyzer.preprocess_wav(speech.samples, source_sr=speech.sample_rate_hz)
-        if not len(voiced):
-            return None
-        vector: Vector = encoder.embed_utterance(voiced)
-        return vector
-
-    return embed
-
-
-def x_vector_embedding(folder: pathlib.Path) -> Embed:
-    """A speaker verification model of transformers, such as microsoft/wavlm-base-plus-sv. Raises Missing."""
-    try:
-        extractor: Any = transformers.AutoFeatureExtractor
-        extractor = extractor.from_pretrained(folder, local_files_only=True)
-        model, report = transformers.AutoModelForAudioXVector.from_pretrained(
-            folder, local_files_only=True, weights_only=True, output_loading_info=True, dtype=torch.float32
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise Missing(f"{folder} holds no speaker verification model ({str(error).splitlines()[0]})") from error
-    lacking = sorted(key for key in report["missing_keys"] if not key.startswith("objective."))  # that is for training
-    if lacking:
-        raise Missing(f"the weights in {folder} lack {', '.join(lacking[:5])}")
-    model.eval()
-    rate_hz = int(extractor.sampling_rate)
-
-    @torch.no_grad()
-    def embed(speech: audio.Speech) -> Vector | None:
-        if not speech.samples.any():
-            return None
-        inputs = extractor(audio.resample(speech, rate_hz).samples, sampling_rate=rate_hz, return_tensors="pt")
-        vector = model(**inputs).embeddings[0]
-        unit: Vector = (vector / vector.norm()).numpy()
-        return unit
-
-    return embed
-
-
 # The sound.
-
-
-class Quality:
-    """DNSMOS P.835 (Reddy et al., 2022) by the ONNX model in the package speechmos, on one thread.
-
-    It catches noise and breakage; it does not rank good voices.
-    """
-
-    RATE_HZ: Final = 16_000
-    WINDOW: Final = 144_160  # 9.01 s
-    # From the model's score to people's, as published with it: highest power first.
-    OVERALL: Final = (-0.06766283, 1.11546468, 0.04602535)
-
-    def __init__(self) -> None:
-        package = importlib.util.find_spec("speechmos")
-        if package is None or not package.submodule_search_locations:
-            raise Missing("the package speechmos is not installed")
-        model = pathlib.Path(package.submodule_search_locations[0]) / "dnsmos_models" / "sig_bak_ovr.onnx"
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-
-    def overall(self, speech: audio.Speech) -> float | None:
-        """Overall quality, 1 to 5: the mean over windows a second apart; short speech is repeated to fill one."""
-        samples = np.clip(audio.resample(speech, self.RATE_HZ).samples, -1, 1)
-        if not len(samples):
-            return None
-        while len(samples) < self.WINDOW:
-            samples = np.concatenate([samples, samples])
-        windows = int(len(samples) // self.RATE_HZ - self.WINDOW / self.RATE_HZ) + 1
-        starts = [second * self.RATE_HZ for second in range(windows)]
-        return statistics.fmean(self._window(samples[start : start + self.WINDOW]) for start in starts)
-
-    def _window(self, samples: npt.NDArray[np.float32]) -> float:
-        [[scores]] = self._session.run(None, {"input_1": samples[None]})
-        return float(np.polyval(self.OVERALL, scores[2]))
 
 
 def clipped_share(speech: audio.Speech) -> float | None:

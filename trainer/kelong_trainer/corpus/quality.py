@@ -1,0 +1,138 @@
+"""How good a clip sounds, in figures: samples and what was heard in its recording in, `corpora.Measures` out.
+
+The judge stage asks for the measures of each clip, and grades by them; auditions use the DNSMOS alone.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import pathlib
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from kelong_contract import corpora
+from kelong_speech import audio
+
+from kelong_trainer.corpus import noise
+
+VERSION = 1  # raise when the same clip would be measured otherwise than before
+# What the room is in a clip is taken from the clip itself where it holds this much quiet, else from the recording.
+LEAST_QUIET_S = 0.3
+MOST_SNR_DB = 99.0
+# A clipped wave has a flat top: so many samples in a row this near to the loudest of the clip. One that was recorded
+# too loud and turned down later has its top below full scale.
+FLAT_SHARE = 0.99
+FLAT_SAMPLES = 3
+
+Samples = npt.NDArray[np.float32]
+
+
+class Missing(Exception):
+    """A model that is not to be had; the message says why."""
+
+
+class Dnsmos:
+    """DNSMOS P.835 (Reddy et al., 2022) by the ONNX model in the package speechmos, on one thread; raises Missing.
+
+    It catches noise and breakage; it does not rank good voices.
+    """
+
+    RATE_HZ: Final = 16_000
+    WINDOW: Final = 144_160  # 9.01 s
+    # From the model's score to people's, as published with it: highest power first.
+    OVERALL: Final = (-0.06766283, 1.11546468, 0.04602535)
+
+    def __init__(self) -> None:
+        package = importlib.util.find_spec("speechmos")
+        if package is None or not package.submodule_search_locations:
+            raise Missing("the package speechmos is not installed")
+        model = pathlib.Path(package.submodule_search_locations[0]) / "dnsmos_models" / "sig_bak_ovr.onnx"
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+    def overall(self, speech: audio.Speech) -> float | None:
+        """Overall quality, 1 to 5: the mean over windows a second apart; short speech is repeated to fill one."""
+        samples = np.clip(audio.resample(speech, self.RATE_HZ).samples, -1, 1)
+        if not len(samples):
+            return None
+        while len(samples) < self.WINDOW:
+            samples = np.concatenate([samples, samples])
+        windows = int(len(samples) // self.RATE_HZ - self.WINDOW / self.RATE_HZ) + 1
+        starts = [second * self.RATE_HZ for second in range(windows)]
+        return statistics.fmean(self._window(samples[start : start + self.WINDOW]) for start in starts)
+
+    def _window(self, samples: Samples) -> float:
+        [[scores]] = self._session.run(None, {"input_1": samples[None]})
+        return float(np.polyval(self.OVERALL, scores[2]))
+
+
+def measure(
+    speech: audio.Speech,
+    start_s: float,
+    listening: corpora.Listening,
+    dnsmos: Callable[[audio.Speech], float | None] | None,
+) -> corpora.Measures:
+    """The measures of the sound alone; those of the label stay None.
+
+    `speech` is the clip as it was cut, `start_s` where it starts in the recording that `listening` is of. `dnsmos` is
+    `Dnsmos().overall`, None to go without. `similarity` is None where no stretch with a voice lies in the clip.
+    """
+    end_s = start_s + speech.duration_s
+    overall = None if dnsmos is None else dnsmos(speech)
+    music_s = _shared_s(listening.music, start_s, end_s)
+    return corpora.Measures(
+        similarity=_least_similarity(listening.voices, start_s, end_s),
+        dnsmos=None if overall is None else round(overall, 3),
+        snr_db=_snr_db(speech, start_s, listening),
+        clipped_share=round(clipped_share(speech.samples), 6) if len(speech.samples) else None,
+        music_share=round(music_s / speech.duration_s, 4) if end_s > start_s else None,
+    )
+
+
+def _snr_db(speech: audio.Speech, start_s: float, listening: corpora.Listening) -> float | None:
+    """The power of the speech above that of the quiet between, None where nobody speaks."""
+    levels = noise.levels(speech.samples, speech.sample_rate_hz)
+    inside = [
+        corpora.Stretch(start_s=stretch.start_s - start_s, end_s=stretch.end_s - start_s)
+        for stretch in listening.speech
+        if stretch.end_s > start_s and stretch.start_s < start_s + speech.duration_s
+    ]
+    spoken = ~noise.is_quiet(inside, len(levels), margin_s=0.0)
+    if not spoken.any():
+        return None
+    floor_dbfs = listening.noise_floor_dbfs
+    quiet = levels[noise.is_quiet(inside, len(levels))]
+    if len(quiet) * noise.FRAME_S >= LEAST_QUIET_S:
+        floor_dbfs = float(np.percentile(quiet, noise.FLOOR_PERCENTILE))
+    spoken_power, floor_power = float(np.mean(10 ** (levels[spoken] / 10))), 10 ** (floor_dbfs / 10)
+    ratio = max(spoken_power - floor_power, floor_power / 10) / floor_power
+    return round(min(10 * float(np.log10(ratio)), MOST_SNR_DB), 2)
+
+
+def clipped_share(samples: Samples) -> float:
+    """The part of the samples [S] in flat tops at the clip's own loudest level."""
+    loud = np.abs(samples) >= FLAT_SHARE * np.abs(samples).max(initial=0.0)
+    if not samples.any():
+        return 0.0
+    edges = np.flatnonzero(np.diff(loud.astype(np.int8), prepend=0, append=0))
+    lengths = edges[1::2] - edges[::2]
+    return float(lengths[lengths >= FLAT_SAMPLES].sum() / len(samples))
+
+
+def _least_similarity(voices: Sequence[corpora.VoiceStretch], start_s: float, end_s: float) -> float | None:
+    """Of the stretches that lie in the clip by half of their length or more."""
+    inside = [
+        voice.similarity
+        for voice in voices
+        if min(voice.end_s, end_s) - max(voice.start_s, start_s) >= (voice.end_s - voice.start_s) / 2
+    ]
+    return min(inside, default=None)
+
+
+def _shared_s(stretches: Sequence[corpora.Stretch], start_s: float, end_s: float) -> float:
+    return sum(max(0.0, min(item.end_s, end_s) - max(item.start_s, start_s)) for item in stretches)
