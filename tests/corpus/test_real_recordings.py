@@ -10,7 +10,7 @@ import soundfile
 from kelong_contract import codec, corpora, layout, orders
 from kelong_speech.text import utterance
 from kelong_trainer import pipeline
-from kelong_trainer.corpus import cutting
+from kelong_trainer.corpus import cutting, totals
 
 PREFIX = "recordings/lab/khazix/"
 RATE_HZ = 44100
@@ -120,7 +120,7 @@ def test_what_cannot_be_used_is_named_with_its_reason(prepared, name, reason, du
     (rejection,) = [item for item in prepared.corpus.rejections if item.recording == PREFIX + name]
     assert (rejection.reason, rejection.duration_s) == (reason, pytest.approx(duration_s, abs=1e-3))
     assert name in rejection.message
-    report = pipeline.summarise(prepared.corpus)
+    report = totals.summarise(prepared.corpus)
     assert rejection in report.rejected_recordings
 
 
@@ -141,7 +141,7 @@ def test_the_report_in_the_store_tells_the_same(prepared):
     report = codec.loads(
         corpora.CorpusReport, prepared.store.get(layout.corpus_report(prepared.order.voice.place())), "report"
     )
-    assert report == pipeline.summarise(prepared.corpus)
+    assert report == totals.summarise(prepared.corpus)
     assert report.kept_s + sum(item.duration_s for item in report.dropped) == pytest.approx(report.duration_s, abs=1e-3)
     assert report.kept_s == pytest.approx(sum(clip.samples for clip in prepared.corpus.clips) / RATE_HZ, abs=1e-3)
     assert {item.reason: item.count for item in report.dropped if item.reason != "Silence"} == {
@@ -167,7 +167,7 @@ def test_a_finished_stage_is_not_run_again(prepared, trainer):
     before = {item.key: item.etag for item in prepared.store.list(f"{prepared.order.voice.place().prefix}corpus/")}
     again = trainer(prepared.store, prepared.order)
     assert pipeline.prepare(again) == prepared.corpus
-    assert [stage_seconds(again, stage) for stage in pipeline.STAGES] == [0.0] * 5
+    assert [stage_seconds(again, stage) for stage in pipeline.STAGES] == [0.0] * len(pipeline.STAGES)
     assert not again.work_dir.exists(), "something was decoded or fetched again"
     after = {item.key: item.etag for item in prepared.store.list(f"{prepared.order.voice.place().prefix}corpus/")}
     report = layout.corpus_report(prepared.order.voice.place())

@@ -9,8 +9,7 @@ import pytest
 import torch
 from kelong_contract import codec, corpora, layout
 from kelong_speech import config
-from kelong_trainer import pipeline
-from kelong_trainer.corpus import clip_features
+from kelong_trainer.corpus import clip_features, totals
 from kelong_trainer.scoring import held_out
 from kelong_trainer.training import dataset
 
@@ -59,7 +58,7 @@ def test_the_choice_is_written_with_the_corpus() -> None:
 
 
 def test_the_seconds_held_out_are_counted_as_dropped() -> None:
-    report = pipeline.summarise(held_out.choose(corpus_of(Mei=100, Ada=5)))
+    report = totals.summarise(held_out.choose(corpus_of(Mei=100, Ada=5)))
 
     assert (report.clips, report.kept_s) == (102, 306.0)
     assert [(speaker.name, speaker.clips) for speaker in report.speakers] == [("Mei", 97), ("Ada", 5)]

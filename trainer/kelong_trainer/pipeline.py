@@ -5,23 +5,22 @@
 
 from __future__ import annotations
 
-import collections
 import logging
 from collections.abc import Callable, Mapping
 
-from kelong_contract import codec, conditions, corpora, layout
+from kelong_contract import accounts, codec, conditions, corpora, layout
 
 from kelong_trainer import documents
-from kelong_trainer.context import BadData, RunContext
-from kelong_trainer.corpus import recordings
+from kelong_trainer.context import BadData, Faulty, RunContext
+from kelong_trainer.corpus import corrections, recordings, totals
 from kelong_trainer.scoring import held_out
-from kelong_trainer.stages import features, ingest, listen, phonemes, slice, transcribe
+from kelong_trainer.stages import correct, features, ingest, listen, phonemes, slice, transcribe
 
 log = logging.getLogger(__name__)
 
 # The stages, in their order. Each is a module with VERSION, facts and run.
-STAGES = ("ingest", "listen", "transcribe", "slice", "phonemes", "features")
-REPORTED_RECORDINGS = 20
+STAGES = ("ingest", "listen", "transcribe", "slice", "correct", "phonemes", "features")
+FIRST_TO_CUT = "slice"  # from this stage on every second is in a clip or a rejection
 REPORTED_EXAMPLES = 3
 
 
@@ -29,7 +28,7 @@ def prepare(context: RunContext) -> corpora.Corpus:
     """The corpus to train on: the frozen one if training began, else what the stages make of the recordings.
 
     Leaves the totals in the store and in the metrics. Raises BadData when nothing usable is left, BadOrder when the
-    order cannot be carried out, Stopped when asked to stop.
+    order cannot be carried out, Stopped when asked to stop, which an order that wants a review waits for.
     """
     frozen_key = layout.corpus(context.place)
     if context.store.exists(frozen_key):
@@ -37,14 +36,18 @@ def prepare(context: RunContext) -> corpora.Corpus:
         corpus = documents.parse(corpora.Corpus, context.store.get(frozen_key), frozen_key, remedy)
         for name in STAGES:
             context.telemetry.cached_stage(name)
+        _publish(context, corpus)
     else:
         corpus = _prepare(context)
-    _publish(context, corpus)
+        _publish(context, corpus)
+        if context.order.review:
+            _wait_for_review(context)
     return corpus
 
 
 def _prepare(context: RunContext) -> corpora.Corpus:
     # Sources that are missing are found before hours are spent on what comes first.
+    given = correct.read(context)
     listening, transcribing = listen.facts(context), transcribe.facts(context)
     speaking, encoding = phonemes.facts(context), features.facts(context)
     listing = recordings.Source(context).listing()
@@ -55,11 +58,28 @@ def _prepare(context: RunContext) -> corpora.Corpus:
     corpus = _after(context, "listen", listen.VERSION, corpus, listening, listen.run)
     corpus = _after(context, "transcribe", transcribe.VERSION, corpus, transcribing, transcribe.run)
     corpus = _after(context, "slice", slice.VERSION, corpus, slice.facts(context), slice.run)
+    corpus = _correct(context, corpus, given)
     corpus = _after(context, "phonemes", phonemes.VERSION, corpus, speaking, phonemes.run)
     if not corpus.clips:
         _publish(context, corpus)
         raise BadData(conditions.TOO_FEW_CLIPS, _nothing_left(corpus, len(heard.recordings)))
     return held_out.choose(_after(context, "features", features.VERSION, corpus, encoding, features.run))
+
+
+def _correct(context: RunContext, corpus: corpora.Corpus, given: corrections.Corrections) -> corpora.Corpus:
+    """The corpus as a person wants it; what their corrections do not change is said each time, for it is not kept."""
+    for remark in corrections.remarks(corpus, given):
+        log.warning("%s", remark)
+    facts = {**correct.facts(given), "input": codec.digest(corpus)}
+    return _stage(context, "correct", correct.VERSION, facts, lambda: correct.run(context, corpus, given))
+
+
+def _wait_for_review(context: RunContext) -> None:
+    """Hold what this process has until somebody has looked at the corpus; raises Stopped when asked to stop."""
+    log.info("the corpus waits for a review: look at %s", layout.corpus_page(context.place))
+    context.telemetry.review_begins()
+    context.stopping.wait()
+    context.check_stopping()
 
 
 def _after(
@@ -84,6 +104,11 @@ def _stage(
         context.telemetry.cached_stage(name)
         return documents.parse(corpora.Corpus, context.store.get(key), key, documents.REMAKE)
     corpus = work()
+    if STAGES.index(name) >= STAGES.index(FIRST_TO_CUT):
+        try:
+            accounts.balance(corpus)
+        except accounts.Unbalanced as error:
+            raise Faulty(f"after the stage {name} the corpus does not account for every second: {error}") from error
     context.store.put(key, codec.dumps(corpus), "application/json")
     return corpus
 
@@ -102,43 +127,9 @@ def _speaker_ids(context: RunContext) -> dict[str, int]:
 
 
 def _publish(context: RunContext, corpus: corpora.Corpus) -> None:
-    report = summarise(corpus)
+    report = totals.summarise(corpus)
     context.store.put(layout.corpus_report(context.place), codec.dumps(report), "application/json")
     context.telemetry.dataset(report)
-
-
-def summarise(corpus: corpora.Corpus) -> corpora.CorpusReport:
-    """The totals of a corpus: what is trained on, and what is not, by reason."""
-    trained = held_out.trained_on(corpus)
-    clips: dict[str, list[corpora.Clip]] = {name: [] for name in corpus.speakers}
-    for clip in trained:
-        clips[clip.speaker].append(clip)
-    dropped: dict[str, list[corpora.Rejection | corpora.Clip]] = collections.defaultdict(list)
-    for rejection in corpus.rejections:
-        dropped[rejection.reason].append(rejection)
-    for name in corpus.speakers:
-        if spared := held_out.of_speaker(corpus, name):
-            dropped[held_out.REASON] += spared
-    durations = {recording.key: recording.duration_s for recording in corpus.recordings}
-    whole = [item for item in corpus.rejections if item.start_s == 0 and item.end_s == durations[item.recording]]
-    return corpora.CorpusReport(
-        digest=codec.digest(corpus),
-        clips=len(trained),
-        recordings=len(corpus.recordings),
-        duration_s=sum(durations.values()),
-        kept_s=sum(clip.duration_s for clip in trained),
-        speakers=tuple(
-            corpora.SpeakerTotals(
-                name=name, id=number, clips=len(clips[name]), duration_s=sum(clip.duration_s for clip in clips[name])
-            )
-            for name, number in corpus.speakers.items()
-        ),
-        dropped=tuple(
-            corpora.Dropped(reason=reason, count=len(items), duration_s=sum(item.duration_s for item in items))
-            for reason, items in sorted(dropped.items())
-        ),
-        rejected_recordings=tuple(whole[:REPORTED_RECORDINGS]),
-    )
 
 
 def _nothing_left(corpus: corpora.Corpus, recordings_count: int) -> str:

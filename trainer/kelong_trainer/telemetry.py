@@ -204,6 +204,10 @@ class Telemetry:
             f"; left out: {reasons}" * bool(reasons),
         )
 
+    def review_begins(self) -> None:
+        """The corpus is made, and nothing happens until a person has looked at it."""
+        self._change(urgent=True, stage="review")
+
     def training_begins(self, *, resumed_from: int, started_at: str) -> None:
         """Training goes on after the step `resumed_from` (0: from the beginning)."""
         self._change(
