@@ -2,13 +2,11 @@
 
 import pytest
 from kelong_contract import corpora
-from kelong_trainer.corpus import cutting, labels
-
-RATE_HZ = 44100
+from kelong_trainer.corpus import labels, pauses
 
 
 def units(*spans):
-    return [cutting.Unit(start=round(start * RATE_HZ), end=round(end * RATE_HZ)) for start, end in spans]
+    return [pauses.Run(first=round(start * 100), end=round(end * 100)) for start, end in spans]
 
 
 def word(text, start_s, end_s, probability=0.9):

@@ -10,7 +10,7 @@ import soundfile
 from kelong_contract import codec, corpora, layout, orders
 from kelong_speech.text import utterance
 from kelong_trainer import pipeline
-from kelong_trainer.corpus import cutting, totals
+from kelong_trainer.corpus import noise, totals
 
 PREFIX = "recordings/lab/khazix/"
 RATE_HZ = 44100
@@ -83,7 +83,7 @@ def test_the_sound_at_both_ends_is_quiet_and_faded(prepared):
     for clip in prepared.corpus.clips:
         samples = sound_of(clip, prepared)
         assert abs(samples[0]) < 1e-4 and abs(samples[-1]) < 1e-4
-        levels = cutting.level_frames(samples)
+        levels = noise.levels(samples, RATE_HZ)
         assert max(levels[0], levels[-2]) < -45 < -30 < levels.max()
 
 

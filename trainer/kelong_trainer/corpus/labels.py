@@ -1,6 +1,7 @@
 """Which words a clip holds, and its text: words are handed to stretches of speech, pauses become punctuation.
 
 Called by the slice stage; pure. Every word belongs to exactly one stretch, hence to one clip or to none.
+Units are stretches of speech in frames of 10 ms.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from dataclasses import dataclass
 
 from kelong_contract import corpora
 
-from kelong_trainer.corpus.cutting import Unit
-from kelong_trainer.corpus.decoding import SAMPLE_RATE_HZ
+from kelong_trainer.corpus import noise
+from kelong_trainer.corpus.pauses import Run
 
-VERSION = 1
+VERSION = 2
 # Whisper punctuates Mandarin sparsely. A pause it heard no mark in gets one, so that marks and pauses go together.
 MARKED_PAUSE_S = 0.25
 FULL_STOP_PAUSE_S = 0.6
@@ -23,7 +24,8 @@ FULL_STOP_PAUSE_S = 0.6
 LEAST_SYLLABLES_PER_S = 0.8
 MOST_SYLLABLES_PER_S = 12.0
 
-_MARKS = "，。？！、；：…—,.?!;:"
+ENDINGS = "。？！…?!"
+MARKS = ENDINGS + "，、；：—,.;:"
 _SYLLABLE = re.compile(r"[㐀-鿿\U00020000-\U0003ffff]|\d|[A-Za-z']{1,3}")
 _LOOSE_SPACE = re.compile(r"(?<![A-Za-z0-9.])\s+|\s+(?![A-Za-z0-9])")
 
@@ -37,12 +39,14 @@ class Label:
     syllables: int
 
 
-def assign(words: Sequence[corpora.Word], units: Sequence[Unit]) -> list[list[corpora.Word]]:
-    """The words of each unit: each goes where its middle lies, or else to the nearest. There must be a unit."""
+def assign(words: Sequence[corpora.Word], units: Sequence[Run]) -> list[list[corpora.Word]]:
+    """The words of each unit: each goes where its middle lies, or else to the nearest. Without units they are lost."""
+    if not units:
+        return []
     found: list[list[corpora.Word]] = [[] for _ in units]
     index = 0
     for word in words:
-        middle = (word.start_s + word.end_s) / 2 * SAMPLE_RATE_HZ
+        middle = (word.start_s + word.end_s) / 2 / noise.FRAME_S
         while index + 1 < len(units) and _distance(units[index + 1], middle) <= _distance(units[index], middle):
             index += 1
         while index and _distance(units[index - 1], middle) < _distance(units[index], middle):
@@ -51,13 +55,13 @@ def assign(words: Sequence[corpora.Word], units: Sequence[Unit]) -> list[list[co
     return found
 
 
-def label(words: Sequence[Sequence[corpora.Word]], units: Sequence[Unit], pause_after_s: float) -> Label:
+def label(words: Sequence[Sequence[corpora.Word]], units: Sequence[Run], pause_after_s: float) -> Label:
     """The text of a clip from its units and their words; `pause_after_s` is how long nobody speaks after it."""
     text = ""
-    pauses_s = [(right.start - left.end) / SAMPLE_RATE_HZ for left, right in itertools.pairwise(units)]
+    pauses_s = [(right.first - left.end) * noise.FRAME_S for left, right in itertools.pairwise(units)]
     for spoken, pause_s in zip(words, [*pauses_s, pause_after_s], strict=True):
         text = _marked(text + "".join(word.text for word in spoken), pause_s)
-    text = _LOOSE_SPACE.sub("", text.strip()).lstrip(_MARKS)
+    text = _LOOSE_SPACE.sub("", text.strip()).lstrip(MARKS)
     weights = [(word.probability, len(word.text)) for spoken in words for word in spoken]
     total = sum(weight for _, weight in weights)
     confidence = sum(probability * weight for probability, weight in weights) / total if total else 0.0
@@ -71,10 +75,10 @@ def is_plausible(syllables: int, speech_s: float) -> bool:
 
 def _marked(text: str, pause_s: float) -> str:
     """The text with a mark at its end if a pause follows and it has none."""
-    if not text or text.rstrip()[-1:] in _MARKS or pause_s < MARKED_PAUSE_S:
+    if not text or text.rstrip()[-1:] in MARKS or pause_s < MARKED_PAUSE_S:
         return text
     return text.rstrip() + ("。" if pause_s >= FULL_STOP_PAUSE_S else "，")
 
 
-def _distance(unit: Unit, sample: float) -> float:
-    return max(unit.start - sample, sample - unit.end, 0.0)
+def _distance(unit: Run, frame: float) -> float:
+    return max(unit.first - frame, frame - unit.end, 0.0)

@@ -9,22 +9,31 @@ from __future__ import annotations
 import dataclasses
 import io
 import logging
+import pathlib
 from dataclasses import dataclass
 
 import numpy as np
 import soundfile
-from kelong_contract import codec, conditions, corpora, layout
+from kelong_contract import codec, conditions, corpora, layout, orders
 from kelong_contract import store as stores
 
 from kelong_trainer import documents
 from kelong_trainer.context import BadData, RunContext
-from kelong_trainer.corpus import cutting, decoding, labels, recordings
+from kelong_trainer.corpus import cutting, decoding, labels, noise, pauses, recordings
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 FADE_SAMPLES = decoding.SAMPLE_RATE_HZ * 5 // 1000
 RATE_HZ = decoding.SAMPLE_RATE_HZ
+_LEFT_OUT = {
+    "Silence": "a pause between clips",
+    "TooShort": "speech too short for a clip stands alone between long pauses",
+    "TooLong": "somebody speaks, or music plays, without any pause to cut in",
+    "NoText": "no words were understood",
+    "Music": "music plays and nobody speaks",
+    "OtherLanguage": "another language is spoken",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +47,15 @@ class Cut:
 
 def facts(context: RunContext) -> dict[str, object]:
     """What the result depends on besides the transcripts and this code."""
-    versions = {"decoding": decoding.VERSION, "cutting": cutting.VERSION, "labels": labels.VERSION}
+    modules = {"decoding": decoding, "noise": noise, "pauses": pauses, "cutting": cutting, "labels": labels}
+    versions = {name: module.VERSION for name, module in modules.items()}
     return {"lengths": dataclasses.asdict(context.order.slicing), **versions}
 
 
 def run(context: RunContext, corpus: corpora.Corpus) -> corpora.Corpus:
     """The corpus with its clips; raises BadData if there is none."""
     refused = {rejection.recording for rejection in corpus.rejections}
+    listenings = {listening.key: listening for listening in corpus.listenings}
     transcripts = {transcript.key: transcript for transcript in corpus.transcripts}
     wanted = [recording for recording in corpus.recordings if recording.key not in refused]
     source = recordings.Source(context)
@@ -52,7 +63,7 @@ def run(context: RunContext, corpus: corpora.Corpus) -> corpora.Corpus:
     with context.telemetry.stage("slice", round(sum(item.duration_s for item in wanted)), "s") as bar:
         for recording in wanted:
             context.check_stopping()
-            cuts.append(_cut(context, source, recording, transcripts[recording.key]))
+            cuts.append(_cut(context, source, recording, listenings[recording.key], transcripts[recording.key]))
             bar.advance(round(recording.duration_s))
     for rejection in (rejection for cut in cuts for rejection in cut.rejections if rejection.reason != "Silence"):
         log.info("%s", rejection.message)
@@ -65,27 +76,23 @@ def run(context: RunContext, corpus: corpora.Corpus) -> corpora.Corpus:
 
 
 def _cut(
-    context: RunContext, source: recordings.Source, recording: corpora.Recording, transcript: corpora.Transcript
+    context: RunContext,
+    source: recordings.Source,
+    recording: corpora.Recording,
+    listening: corpora.Listening,
+    transcript: corpora.Transcript,
 ) -> Cut:
     """A recording's clips from the store, or cut now and put there."""
-    digest = codec.digest({"version": VERSION, "recording": recording, "transcript": transcript, **facts(context)})
-    key = layout.stage(context.place, "cuts", digest)
+    heard = {"recording": recording, "listening": listening, "transcript": transcript}
+    key = layout.stage(context.place, "cuts", codec.digest({"version": VERSION, **heard, **facts(context)}))
     if context.store.exists(key):
         return documents.parse(Cut, context.store.get(key), key, documents.REMAKE)
     path = source.mono(recording)
-    minutes = soundfile.blocks(path, blocksize=60 * RATE_HZ, dtype="float32")  # whole 10 ms frames each
-    levels = np.concatenate([cutting.level_frames(minute) for minute in minutes])
-    samples = round(recording.duration_s * RATE_HZ)
-    plan = cutting.plan(transcript.speech, levels, samples, context.order.slicing)
-    words = labels.assign(transcript.words, plan.units)
+    plan = _plan(path, recording, listening, transcript, context.order.slicing)
     clips, rejections = [], []
     with soundfile.SoundFile(path) as file:
-        if file.frames != samples:
-            raise BadData(
-                conditions.RECORDINGS_CHANGED, f"{recording.key} decodes to {file.frames} samples now, not to {samples}"
-            )
         for piece in plan.pieces:
-            outcome = _outcome(piece, plan, words, recording)
+            outcome = _outcome(piece, plan, recording)
             if isinstance(outcome, corpora.Rejection):
                 rejections.append(outcome)
                 continue
@@ -99,43 +106,55 @@ def _cut(
     return cut
 
 
+def _plan(
+    path: pathlib.Path,
+    recording: corpora.Recording,
+    listening: corpora.Listening,
+    transcript: corpora.Transcript,
+    bounds: orders.Slicing,
+) -> cutting.Plan:
+    """Where the sound at `path` is cut. A clip that came with its transcript stays whole."""
+    blocks = soundfile.blocks(path, blocksize=60 * RATE_HZ, dtype="float32")  # whole frames each
+    heard = cutting.Heard(
+        levels=np.concatenate([noise.levels(block, RATE_HZ) for block in blocks]),
+        samples=round(recording.duration_s * RATE_HZ),
+        listening=listening,
+        words=transcript.words,
+        foreign=transcript.foreign,
+    )
+    frames = soundfile.info(path).frames
+    if frames != heard.samples:
+        raise BadData(
+            conditions.RECORDINGS_CHANGED, f"{recording.key} decodes to {frames} samples now, not to {heard.samples}"
+        )
+    is_clip = bool(recording.text) and bounds.min_s <= recording.duration_s <= bounds.max_s
+    return cutting.whole(heard, bounds) if is_clip else cutting.plan(heard, bounds)
+
+
 def _outcome(
-    piece: cutting.Piece, plan: cutting.Plan, words: list[list[corpora.Word]], recording: corpora.Recording
+    piece: cutting.Piece, plan: cutting.Plan, recording: corpora.Recording
 ) -> corpora.Clip | corpora.Rejection:
     """The clip that a piece becomes (its digest still empty), or why it becomes none."""
-    where = f"{recording.key} from {piece.start / RATE_HZ:.2f} s to {piece.end / RATE_HZ:.2f} s"
-    rejected = corpora.Rejection(
-        recording=recording.key,
-        start_s=piece.start / RATE_HZ,
-        end_s=piece.end / RATE_HZ,
-        reason="Silence",
-        message="a pause between clips",
-    )
-    if piece.kind == "Silence":
-        return rejected
-    if piece.kind == "TooShort":
-        message = f"{where}: speech too short for a clip stands alone between long pauses"
-        return dataclasses.replace(rejected, reason="TooShort", message=message)
-    if piece.kind == "TooLong":
-        message = f"{where}: somebody speaks, or music plays, without any pause to cut in"
-        return dataclasses.replace(rejected, reason="TooLong", message=message)
-    inside = slice(piece.first, piece.last + 1)
-    units = plan.units[inside]
-    label = labels.label(words[inside], units, _pause_after_s(plan, piece))
-    if not label.syllables:
-        return dataclasses.replace(rejected, reason="NoText", message=f"{where}: no words were understood")
-    speech_s = sum(unit.end - unit.start for unit in units) / RATE_HZ
-    if not labels.is_plausible(label.syllables, speech_s):
-        message = (
-            f"{where}: {label.syllables} syllables in {speech_s:.1f} s of speech cannot be right ('{label.text[:40]}')"
+    start_s, end_s = piece.start / RATE_HZ, piece.end / RATE_HZ
+    where = f"{recording.key} from {start_s:.2f} s to {end_s:.2f} s"
+    if piece.kind != "clip":
+        message = f"{where}: {_LEFT_OUT[piece.kind]}" if piece.kind != "Silence" else _LEFT_OUT["Silence"]
+        return corpora.Rejection(
+            recording=recording.key, start_s=start_s, end_s=end_s, reason=piece.kind, message=message
         )
-        return dataclasses.replace(rejected, reason="ImplausibleText", message=message)
+    inside = slice(piece.first, piece.last + 1)
+    label = labels.label(plan.words[inside], plan.units[inside], _pause_after_s(plan, piece))
+    if not label.syllables:
+        message = f"{where}: {_LEFT_OUT['NoText']}"
+        return corpora.Rejection(
+            recording=recording.key, start_s=start_s, end_s=end_s, reason="NoText", message=message
+        )
     return corpora.Clip(
         sha256="",
         recording=recording.key,
         speaker=recording.speaker,
-        start_s=piece.start / RATE_HZ,
-        end_s=piece.end / RATE_HZ,
+        start_s=start_s,
+        end_s=end_s,
         samples=piece.end - piece.start,
         text=label.text,
         confidence=label.confidence,
@@ -144,9 +163,9 @@ def _outcome(
 
 def _pause_after_s(plan: cutting.Plan, piece: cutting.Piece) -> float:
     """How long nobody speaks after a clip; the end of the recording is as good as a long pause."""
-    if piece.last + 1 == len(plan.units):
+    if piece.last + 1 >= len(plan.units):
         return labels.FULL_STOP_PAUSE_S
-    return (plan.units[piece.last + 1].start - plan.units[piece.last].end) / RATE_HZ
+    return (plan.units[piece.last + 1].first - plan.units[piece.last].end) * noise.FRAME_S
 
 
 def _encode(file: soundfile.SoundFile, piece: cutting.Piece) -> bytes:
