@@ -79,19 +79,60 @@ class VolumeSource:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HttpSource:
+    """Recordings in an archive (zip or tar), whose content has the digest `sha256`."""
+
+    url: str
+    sha256: str
+    prefix: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Source:
     """Where the recordings are: the member that `type` names."""
 
-    type: Literal["S3", "PersistentVolumeClaim"]
+    type: Literal["S3", "PersistentVolumeClaim", "HTTP"]
     s3: S3Source | None = None
     persistent_volume_claim: VolumeSource | None = None
+    http: HttpSource | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slicing:
+    """How long clips are. None means the preset's default, moved as far as what is said makes it necessary."""
+
+    aim_min_seconds: int | None = None
+    aim_max_seconds: int | None = None
+    min_seconds: int | None = None
+    max_seconds: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judging:
+    """What a clip must be to be trained on, as decimal strings; `none` switches a threshold off."""
+
+    min_grade: Literal["A", "B", "C"] = "C"
+    min_confidence: str = "0.5"
+    min_agreement: str = "0.8"
+    min_similarity: str = "0.75"
+    min_dnsmos: str = "1.8"
+    min_snr_db: str = "10"
+    max_clipped_share: str = "0.01"
+    max_music_share: str = "0.3"
+    min_syllables_per_second: str = "0.8"
+    max_syllables_per_second: str = "12"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """The recordings."""
+    """The recordings, and how they become clips."""
 
     source: Source
+    format: Literal["AudioFolder", "ManifestJSONL", "EsdList"] = "AudioFolder"
+    manifest: str | None = None
+    corrections: str = "corrections.jsonl"
+    slicing: Slicing = field(default_factory=Slicing)
+    judging: Judging = field(default_factory=Judging)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +145,8 @@ class ModelSources:
     wavlm: str | None = None
     polyphone: str | None = None
     speaker_embedding: str | None = None
+    second_recogniser: str | None = None
+    aligner: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,12 +223,15 @@ class LossWeights:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How long, how, and where to train. `ranks` None means one process for each GPU of a pod, or one."""
+    """How long, how, and where to train. `ranks` None means one process for each GPU of a pod, or one.
+
+    `batch_frames`, `learning_rate` and `ema_decay` None mean the preset's default; `ema_decay` "0" is none.
+    """
 
     max_steps: int = 20000
     checkpoint: CheckpointRule = field(default_factory=CheckpointRule)
     batch_frames: int | None = None
-    learning_rate: str = "0.0002"
+    learning_rate: str | None = None
     seed: int = 42
     precision: Literal["FP32", "BF16"] = "FP32"
     profile: Literal["fixed", "as-original"] = "fixed"
@@ -236,6 +282,7 @@ class VoiceModelSpec:
     speakers: tuple[Speaker, ...]
     dataset: Dataset
     suspend: bool = False
+    review: bool = False
     language: Literal["zh"] = "zh"
     model: Model = field(default_factory=Model)
     text: Text = field(default_factory=Text)
@@ -277,6 +324,15 @@ class DroppedStatus:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GradeStatus:
+    """What is trained on, by grade."""
+
+    grade: Literal["A", "B", "C"]
+    clips: int
+    duration_seconds: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class RejectedRecording:
     """A whole recording that could not be used."""
 
@@ -287,7 +343,10 @@ class RejectedRecording:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetStatus:
-    """What the recordings became."""
+    """What the recordings became. The seconds kept and those dropped add up to those of the recordings.
+
+    `page` is the store's key of the report that people look at, `advice` what it tells them first.
+    """
 
     digest: str
     recordings: int
@@ -295,7 +354,11 @@ class DatasetStatus:
     duration_seconds: int
     kept_seconds: int
     speakers: tuple[SpeakerStatus, ...] = ()
+    grades: tuple[GradeStatus, ...] = ()
     dropped: tuple[DroppedStatus, ...] = ()
+    page: str | None = None
+    advice: tuple[str, ...] = ()
+    corrections: int = 0
     rejected_recordings: tuple[RejectedRecording, ...] = ()
 
 
@@ -438,11 +501,11 @@ class Output:
 
 @dataclass(frozen=True, kw_only=True)
 class Synthesis:
-    """How to speak, as decimal strings."""
+    """How to speak, as decimal strings; None means the default of the voice's preset."""
 
     length: str = "1.0"
-    sdp_ratio: str = "0.2"
-    noise: str = "0.6"
+    sdp_ratio: str | None = None
+    noise: str | None = None
     noise_w: str = "0.8"
     seed: int = 0
     speaker: str | None = None

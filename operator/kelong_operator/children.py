@@ -145,7 +145,7 @@ def _training_annotations(
     annotations = {
         names.ANNOTATION_ORDER_DIGEST: codec.digest(order),
         names.ANNOTATION_WISH: order_book.training_wish(spec),
-        names.ANNOTATION_TEXT: order_book.text_wish(spec),
+        names.ANNOTATION_PREPARING: order_book.preparing_wish(spec),
         names.ANNOTATION_GENERATION: str(owner.generation),
         names.ANNOTATION_STEP: str(start_step),
     }

@@ -5,8 +5,19 @@ from __future__ import annotations
 import dataclasses
 from typing import TypeVar
 
-from kelong_contract import codec, layout, lexicon, names, orders
-from kelong_contract.resources import Gpu, InitStatus, ModelSources, Source, SynthesisJobSpec, Training, VoiceModelSpec
+from kelong_contract import codec, layout, lexicon, names, orders, presets
+from kelong_contract.resources import (
+    Dataset,
+    Gpu,
+    InitStatus,
+    Judging,
+    ModelSources,
+    Slicing,
+    Source,
+    SynthesisJobSpec,
+    Training,
+    VoiceModelSpec,
+)
 
 from kelong_operator.settings import Settings
 from kelong_operator.views import Owner
@@ -31,11 +42,14 @@ def training_order(
     return orders.TrainingOrder(
         voice=voice_name(owner),
         speakers=tuple(orders.Speaker(name=item.name, prefix=item.prefix) for item in spec.speakers),
-        dataset=_dataset(owner.namespace, spec.dataset.source),
+        dataset=_dataset(owner.namespace, spec.dataset),
         model=orders.Model(preset=spec.model.preset, sources=_sources(spec, settings)),
         text=_text(spec),
         init=_init(owner, training, begins_with),
-        training=_training(training),
+        slicing=_slicing(spec.dataset.slicing, spec.model.preset),
+        judging=_judging(spec.dataset.judging),
+        review=spec.review,
+        training=_training(training, presets.DEFAULTS[spec.model.preset]),
         auditions=tuple(
             orders.AuditionText(name=item.name, text=item.text, speaker=getattr(item, "speaker", None))
             for item in texts
@@ -79,10 +93,11 @@ def synthesis_order(
         input=_synthesis_input(owner.namespace, spec),
         output_prefix=layout.synthesis(owner.namespace, spec.output.prefix),
         output_format=spec.output.format,
-        settings=orders.SynthesisSettings(
+        settings=presets.settings(
+            voice.model.preset,
             length=float(asked.length),
-            sdp_ratio=float(asked.sdp_ratio),
-            noise=float(asked.noise),
+            sdp_ratio=_number(asked.sdp_ratio),
+            noise=_number(asked.noise),
             noise_w=float(asked.noise_w),
             seed=asked.seed,
             speaker=asked.speaker,
@@ -97,16 +112,20 @@ def training_wish(spec: VoiceModelSpec) -> str:
     """The digest of all that a training Job is made from.
 
     A running Job is replaced when it changes. What the installation adds is left out on purpose: an upgrade of the
-    operator takes effect with the next attempt and stops no training. So is how texts are read (`text_wish`), which
-    training, once begun, has no more use for than to speak its auditions.
+    operator takes effect with the next attempt and stops no training. So is what matters until training has begun
+    (`preparing_wish`).
     """
     parts = (spec.speakers, spec.language, spec.dataset, spec.model, spec.training, spec.audition)
     return codec.digest(codec.encode(parts))
 
 
-def text_wish(spec: VoiceModelSpec) -> str:
-    """The digest of how texts are read. A Job that still prepares its recordings is replaced when it changes."""
-    return codec.digest(codec.encode(spec.text))
+def preparing_wish(spec: VoiceModelSpec) -> str:
+    """The digest of how texts are read and whether a person looks at the corpus.
+
+    A Job that still prepares its recordings is replaced when it changes; one that trains has no more use for either
+    than to speak its auditions.
+    """
+    return codec.digest(codec.encode((spec.text, spec.review)))
 
 
 def own_recordings(namespace: str, source: Source) -> str | None:
@@ -155,12 +174,46 @@ def _text(spec: VoiceModelSpec) -> orders.Text:
     return orders.Text(lexicon=entries)
 
 
-def _training(wished: Training) -> orders.Training:
+def _slicing(wished: Slicing, preset: str) -> orders.Slicing:
+    lengths = {
+        "aim_min_s": wished.aim_min_seconds,
+        "aim_max_s": wished.aim_max_seconds,
+        "min_s": wished.min_seconds,
+        "max_s": wished.max_seconds,
+    }
+    return presets.slicing(preset, {name: float(value) for name, value in lengths.items() if value is not None})
+
+
+def _judging(wished: Judging) -> orders.Judging:
+    return orders.Judging(
+        min_grade=wished.min_grade,
+        min_confidence=_threshold(wished.min_confidence),
+        min_agreement=_threshold(wished.min_agreement),
+        min_similarity=_threshold(wished.min_similarity),
+        min_dnsmos=_threshold(wished.min_dnsmos),
+        min_snr_db=_threshold(wished.min_snr_db),
+        max_clipped_share=_threshold(wished.max_clipped_share),
+        max_music_share=_threshold(wished.max_music_share),
+        min_syllables_per_s=_threshold(wished.min_syllables_per_second),
+        max_syllables_per_s=_threshold(wished.max_syllables_per_second),
+    )
+
+
+def _threshold(text: str) -> float | None:
+    return None if text == "none" else float(text)
+
+
+def _number(text: str | None) -> float | None:
+    return None if text is None else float(text)
+
+
+def _training(wished: Training, usual: presets.Defaults) -> orders.Training:
+    rate, decay = _number(wished.learning_rate), _number(wished.ema_decay)
     weights = {name: float(value) for name, value in vars(wished.weights).items()}
     return orders.Training(
         max_steps=wished.max_steps,
         interval_steps=wished.checkpoint.interval_steps,
-        learning_rate=float(wished.learning_rate),
+        learning_rate=usual.learning_rate if rate is None else rate,
         batch_frames=wished.batch_frames,
         seed=wished.seed,
         precision=wished.precision,
@@ -170,7 +223,7 @@ def _training(wished: Training) -> orders.Training:
         weights=orders.LossWeights(**weights),
         duration_discriminator=wished.duration_discriminator,
         freeze=wished.freeze,
-        ema_decay=float(wished.ema_decay) if wished.ema_decay is not None else None,
+        ema_decay=usual.ema_decay if decay is None else decay or None,
         text_feature_dropout=float(wished.text_feature_dropout),
         style_dropout=float(wished.style_dropout),
     )
@@ -203,11 +256,20 @@ def _device(gpus: int, settings: Settings) -> orders.Device:
     return orders.Device(gpus=gpus, allow_cpu=settings.allow_cpu_on_gpu_nodes)
 
 
-def _dataset(namespace: str, source: Source) -> orders.Dataset:
+def _dataset(namespace: str, wished: Dataset) -> orders.Dataset:
+    """Where the recordings are, and how they lie there."""
+    found = _source(namespace, wished.source)
+    return dataclasses.replace(found, format=wished.format, manifest=wished.manifest, corrections=wished.corrections)
+
+
+def _source(namespace: str, source: Source) -> orders.Dataset:
     if source.type == "PersistentVolumeClaim":
         return orders.Dataset(type="PersistentVolumeClaim")  # the mount is of subPath already
+    if source.http is not None:
+        http = source.http
+        return orders.Dataset(type="HTTP", prefix=http.prefix, url=http.url, sha256=http.sha256)
     if source.s3 is None:
-        raise ValueError("dataset.source.s3 is missing")
+        raise ValueError(f"dataset.source has no member for its type {source.type}")
     prefix = own_recordings(namespace, source)
     if prefix is not None:
         return orders.Dataset(type="S3", prefix=prefix)
@@ -229,6 +291,8 @@ def _sources(spec: VoiceModelSpec, settings: Settings) -> orders.Sources:
         wavlm=wished.wavlm or defaults.wavlm,
         polyphone=wished.polyphone or defaults.polyphone,
         speaker_embedding=wished.speaker_embedding or defaults.speaker_embedding,
+        second_recogniser=wished.second_recogniser or defaults.second_recogniser,
+        aligner=wished.aligner or defaults.aligner,
     )
 
 

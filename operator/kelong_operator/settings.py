@@ -81,6 +81,8 @@ class Sources:
     wavlm: str = "none"
     polyphone: str = "bundled"
     speaker_embedding: str = "bundled"
+    second_recogniser: str = "none"
+    aligner: str = "none"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -223,7 +223,7 @@ def _wanted(seen: ObservedVoice, where: _Where, settings: Settings, now: str) ->
             return Lane(findings=_findings(seen, where, found), again_in_s=settings.intervals.resync_seconds)
         found = _replacing(f"the Job {job.name} has ended and the next attempt follows")
         return Lane(findings=_findings(seen, where, found), actions=_remove(seen, job), again_in_s=_REPLACING_LOOK_S)
-    if job.wish != wish or _reads_otherwise(seen, where, job):
+    if job.wish != wish or _prepares_otherwise(seen, where, job):
         found = _replacing(f"the Job {job.name} saves and makes way for the changed spec")
         if job.suspended and job.busy_pods == 0:
             return Lane(
@@ -238,11 +238,11 @@ def _wanted(seen: ObservedVoice, where: _Where, settings: Settings, now: str) ->
     return Lane(findings=_findings(seen, where, found), actions=resume, again_in_s=soon_s)
 
 
-def _reads_otherwise(seen: ObservedVoice, where: _Where, job: JobView) -> bool:
-    """Whether a Job still labels the recordings by a lexicon that has changed: once training has begun they stay."""
+def _prepares_otherwise(seen: ObservedVoice, where: _Where, job: JobView) -> bool:
+    """Whether a Job still prepares the recordings in a way that has changed: once training has begun they stay."""
     begun = seen.status.training.start_time is not None
     begun = begun or (where.progress is not None and where.progress.started_at is not None)
-    return not begun and job.text != order_book.text_wish(seen.spec)
+    return not begun and job.preparing != order_book.preparing_wish(seen.spec)
 
 
 def _next_attempt(seen: ObservedVoice, where: _Where, settings: Settings) -> Lane:

@@ -38,8 +38,9 @@ class Owner:
 
 @dataclass(frozen=True, kw_only=True)
 class JobView:
-    """A Job. `wish` is the digest of the part of the spec it was made for, `text` that of how texts are read.
+    """A Job.
 
+    `wish` is the digest of the part of the spec it was made for, `preparing` of what matters until training has begun.
     Without `owned` the name is another's.
     `leaving` is one that is not ours and goes by itself: that of a resource which had our name before us.
     `start_time` is when its pod was due, the last time it was not suspended; `resolved` is what a batch speaks with.
@@ -61,7 +62,7 @@ class JobView:
     failure_message: str
     generation: int
     wish: str
-    text: str
+    preparing: str
     order_digest: str
     start_step: int
     listing_digest: str
@@ -262,7 +263,7 @@ def job_of(document: Document, uid: str) -> JobView:
         failure_message=failed.get("message", ""),
         generation=_number(annotations.get(names.ANNOTATION_GENERATION)),
         wish=annotations.get(names.ANNOTATION_WISH, ""),
-        text=annotations.get(names.ANNOTATION_TEXT, ""),
+        preparing=annotations.get(names.ANNOTATION_PREPARING, ""),
         order_digest=annotations.get(names.ANNOTATION_ORDER_DIGEST, ""),
         start_step=_number(annotations.get(names.ANNOTATION_STEP)),
         listing_digest=annotations.get(names.ANNOTATION_LISTING_DIGEST, ""),

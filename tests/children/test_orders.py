@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from kelong_contract import codec, names, orders, resources
+from kelong_contract import codec, names, orders, presets, resources
 from kelong_operator import order_book, settings, views
 
 Build = Callable[..., Any]
@@ -29,6 +29,71 @@ def test_what_a_voice_leaves_out_is_what_an_order_leaves_out(build: Build) -> No
     plain = orders.TrainingOrder(voice=order.voice, speakers=order.speakers, dataset=order.dataset)
     assert order.training == plain.training
     assert (order.text, order.init, order.device.ranks) == (plain.text, plain.init, None)
+    assert order.dataset == orders.Dataset(type="S3", prefix="recordings/ns/khazix/")
+    assert (order.slicing, order.judging, order.review) == (plain.slicing, plain.judging, False)
+
+
+def test_what_a_small_voice_leaves_out_is_the_presets(build: Build) -> None:
+    built = build({"model": {"preset": "small"}})
+    order, usual = trained(built), presets.DEFAULTS["small"]
+    assert (order.training.learning_rate, order.training.ema_decay) == (usual.learning_rate, usual.ema_decay)
+    assert order.slicing == usual.slicing
+    data = built.batch_order["data"][names.ORDER_FILE].encode()
+    said = codec.loads(orders.SynthesisOrder, data, "order").settings
+    assert (said.sdp_ratio, said.noise, said.noise_w) == (usual.sdp_ratio, usual.noise, 0.8)
+
+
+def test_a_small_voice_may_be_trained_otherwise(build: Build) -> None:
+    said = {"learningRate": "0.0005", "emaDecay": "0"}
+    training = trained(build({"model": {"preset": "small"}, "training": said})).training
+    assert (training.learning_rate, training.ema_decay) == (0.0005, None)
+
+
+def recordings(**fields: Any) -> dict[str, Any]:
+    return {"dataset": {"source": {"type": "S3", "s3": {"prefix": "khazix/"}}} | fields}
+
+
+def test_recordings_may_be_an_archive(build: Build) -> None:
+    http = {"url": "https://example.com/a.zip", "sha256": "b" * 64, "prefix": "a/"}
+    built = build({"dataset": {"source": {"type": "HTTP", "http": http}}})
+    expected = orders.Dataset(type="HTTP", url="https://example.com/a.zip", sha256="b" * 64, prefix="a/")
+    assert trained(built).dataset == expected
+    assert not any(prefix.startswith("recordings/") for prefix in built.watched)
+
+
+def test_a_list_of_clips_reaches_the_order(build: Build) -> None:
+    said = recordings(format="EsdList", manifest="lists/esd.list", corrections="mine.jsonl")
+    dataset = trained(build(said)).dataset
+    assert (dataset.format, dataset.manifest, dataset.corrections) == ("EsdList", "lists/esd.list", "mine.jsonl")
+    assert dataset.prefix == "recordings/ns/khazix/"
+
+
+def test_lengths_of_clips_that_are_said_move_those_that_are_not(build: Build) -> None:
+    order = trained(build(recordings(slicing={"maxSeconds": 9})))
+    assert order.slicing == orders.Slicing(aim_min_s=9, aim_max_s=9, min_s=2, max_s=9)
+
+
+def test_thresholds_reach_the_order_and_none_switches_one_off(build: Build) -> None:
+    said = {"minGrade": "B", "minDnsmos": "none", "minSnrDb": "6", "maxSyllablesPerSecond": "10.5"}
+    judging = trained(build(recordings(judging=said))).judging
+    expected = orders.Judging(min_grade="B", min_dnsmos=None, min_snr_db=6, max_syllables_per_s=10.5)
+    assert judging == expected
+
+
+def test_every_threshold_of_an_order_can_be_said_in_a_voice(build: Build) -> None:
+    said = {field.name.replace("_per_second", "_per_s") for field in dataclasses.fields(resources.Judging)}
+    assert said == {field.name for field in dataclasses.fields(orders.Judging)}
+    switched_off = {codec.camel_case(field.name): "none" for field in dataclasses.fields(resources.Judging)}
+    judging = trained(build(recordings(judging=switched_off | {"minGrade": "C"}))).judging
+    assert {value for name, value in vars(judging).items() if name != "min_grade"} == {None}
+
+
+def test_a_review_is_ordered_and_is_no_other_wish_of_training(build: Build) -> None:
+    before, after = build(), build({"review": True})
+    assert (trained(before).review, trained(after).review) == (False, True)
+    marks = [built.job["metadata"]["annotations"] for built in (before, after)]
+    assert marks[0][names.ANNOTATION_WISH] == marks[1][names.ANNOTATION_WISH]
+    assert marks[0][names.ANNOTATION_PREPARING] != marks[1][names.ANNOTATION_PREPARING]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +169,12 @@ def test_sources_come_by_preset_unless_said(build: Build) -> None:
         wavlm="none",
         polyphone="bundled",
         speaker_embedding="bundled",
+        second_recogniser="none",
+        aligner="none",
     )
+    heard = {"secondRecogniser": "store:whisper-small", "aligner": "store:./wav2vec2"}
+    sources = trained(build({"model": {"preset": "tiny", "sources": heard}})).model.sources
+    assert (sources.second_recogniser, sources.aligner) == ("store:whisper-small", "store:./wav2vec2")
     said = {"wavlm": "store:wavlm", "polyphone": "store:g2pw", "speakerEmbedding": "none"}
     sources = trained(build({"model": {"preset": "zh-clap", "sources": said}})).model.sources
     assert (sources.wavlm, sources.polyphone, sources.speaker_embedding) == ("store:wavlm", "store:g2pw", "none")
@@ -148,7 +218,7 @@ def test_another_lexicon_is_another_rollout_and_no_other_wish_of_training(build:
     assert before.deployment["spec"]["template"] != after.deployment["spec"]["template"]
     marks = [built.job["metadata"]["annotations"] for built in (before, after)]
     assert marks[0][names.ANNOTATION_WISH] == marks[1][names.ANNOTATION_WISH]
-    assert marks[0][names.ANNOTATION_TEXT] != marks[1][names.ANNOTATION_TEXT]
+    assert marks[0][names.ANNOTATION_PREPARING] != marks[1][names.ANNOTATION_PREPARING]
 
 
 def test_the_longest_lexicon_fits_into_a_variable_of_a_pod(build: Build) -> None:

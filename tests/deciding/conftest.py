@@ -114,7 +114,7 @@ class World:
             failure_message="",
             generation=self.owner.generation,
             wish=order_book.training_wish(self.spec),
-            text=order_book.text_wish(self.spec),
+            preparing=order_book.preparing_wish(self.spec),
             order_digest=self.order_digest(),
             start_step=0,
             listing_digest="listing-1",

@@ -77,8 +77,8 @@ class Cluster:
             job = world.job(attempt, busy_pods=0, generation=int(marks[names.ANNOTATION_GENERATION]))
             digest, wish = marks[names.ANNOTATION_ORDER_DIGEST], marks[names.ANNOTATION_WISH]
             start = int(marks[names.ANNOTATION_STEP])
-            text = marks[names.ANNOTATION_TEXT]
-            world.jobs += (dataclasses.replace(job, order_digest=digest, wish=wish, text=text, start_step=start),)
+            made = dataclasses.replace(job, order_digest=digest, wish=wish, start_step=start)
+            world.jobs += (dataclasses.replace(made, preparing=marks[names.ANNOTATION_PREPARING]),)
         elif isinstance(action, plan.Suspend):
             world.jobs = tuple(dataclasses.replace(job, suspended=action.suspended) for job in world.jobs)
         elif isinstance(action, plan.Delete) and action.kind == "Job":
