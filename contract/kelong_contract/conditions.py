@@ -28,6 +28,7 @@ SCHEDULING = "Scheduling"
 TRAINING = "Training"
 RUNNING = "Running"
 REPLACING = "Replacing"
+AWAITING_REVIEW = "AwaitingReview"
 MAX_STEPS_REACHED = "MaxStepsReached"
 TRAINED_REASON = "Trained"
 USER_REQUESTED = "UserRequested"
@@ -115,6 +116,7 @@ NEEDS_A_PERSON = (REFUSALS - {STEP_NOT_FOUND}) | {
 # Transitions worth an event: what a condition turned to, and what the event is called.
 _EVENTS: dict[tuple[str, str], tuple[Literal["Normal", "Warning"], str]] = {
     (DATASET_READY, PREPARED): ("Normal", "DatasetPrepared"),
+    (TRAINED, AWAITING_REVIEW): ("Normal", "CorpusAwaitsReview"),
     (TRAINED, RUNNING): ("Normal", "TrainingStarted"),
     (TRAINED, MAX_STEPS_REACHED): ("Normal", "TrainingCompleted"),
     (TRAINED, UNSCHEDULABLE): ("Warning", "PodUnschedulable"),

@@ -37,10 +37,15 @@ TRAINING_FRAMES_AT_ONCE = Metric(
     "Padded frames that a step computes at once, since a batch did not fit into memory; absent as long as all do.",
     _VOICE,
 )
+DATASET_SECONDS = Metric("kelong_dataset_seconds", "gauge", "Seconds of audio in the recordings.", _VOICE)
 DATASET_KEPT_SECONDS = Metric("kelong_dataset_kept_seconds", "gauge", "Seconds of audio in clips.", _VOICE)
 DATASET_DROPPED_SECONDS = Metric(
     "kelong_dataset_dropped_seconds", "gauge", "Seconds of audio not trained on, by reason.", (*_VOICE, "reason")
 )
+DATASET_GRADE_SECONDS = Metric(
+    "kelong_dataset_grade_seconds", "gauge", "Seconds of audio in clips, by grade.", (*_VOICE, "grade")
+)
+DATASET_CLIPS = Metric("kelong_dataset_clips", "gauge", "Clips to train on.", _VOICE)
 CHECKPOINT_SAVES = Metric("kelong_checkpoint_saves_total", "counter", "Checkpoints committed to the store.", _VOICE)
 CHECKPOINT_SECONDS = Metric(
     "kelong_checkpoint_save_seconds",

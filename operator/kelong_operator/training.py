@@ -5,19 +5,13 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass, replace
 
-from kelong_contract import conditions, names
+from kelong_contract import conditions, layout, names
 from kelong_contract.conditions import Finding
 from kelong_contract.corpora import CorpusReport
 from kelong_contract.manifests import Problem, Progress
-from kelong_contract.resources import (
-    DatasetStatus,
-    DroppedStatus,
-    RejectedRecording,
-    SpeakerStatus,
-    TrainingStatus,
-)
+from kelong_contract.resources import DatasetStatus, TrainingStatus
 
-from kelong_operator import beginning, children, order_book, rules, views
+from kelong_operator import beginning, children, dataset, order_book, rules, views
 from kelong_operator.plan import Action, Create, Delete, Lane, Suspend
 from kelong_operator.settings import Settings
 from kelong_operator.views import JobView, ObservedVoice, PodView, StoreAway, Trouble, VoiceInStore
@@ -162,25 +156,7 @@ def dataset_of(seen: ObservedVoice) -> DatasetStatus | None:
     report = seen.store.report if isinstance(seen.store, VoiceInStore) else None
     if report is None:
         return seen.status.dataset
-    return DatasetStatus(
-        digest=report.digest,
-        recordings=report.recordings,
-        clips=report.clips,
-        duration_seconds=round(report.duration_s),
-        kept_seconds=round(report.kept_s),
-        speakers=tuple(
-            SpeakerStatus(name=item.name, id=item.id, clips=item.clips, duration_seconds=round(item.duration_s))
-            for item in report.speakers
-        ),
-        dropped=tuple(
-            DroppedStatus(reason=item.reason, count=item.count, duration_seconds=round(item.duration_s))
-            for item in report.dropped
-        ),
-        rejected_recordings=tuple(
-            RejectedRecording(recording=item.recording, reason=item.reason, message=item.message[:1024])
-            for item in report.rejected_recordings[:20]
-        ),
-    )
+    return dataset.status(report)
 
 
 def _at_rest(seen: ObservedVoice, where: _Where, settings: Settings) -> Lane:
@@ -195,18 +171,19 @@ def _at_rest(seen: ObservedVoice, where: _Where, settings: Settings) -> Lane:
 
 def _suspended(seen: ObservedVoice, where: _Where, settings: Settings) -> Lane:
     job, actions = where.job, tuple[Action, ...]()
-    if job is not None and job.finished:
+    over = job is not None and (job.finished or (_awaits_review(seen, where) and _is_resting(job)))
+    if job is not None and over:
         actions = _remove(seen, job)  # so that taking suspend back starts the next attempt
     elif job is not None and not job.suspended:
         actions = (Suspend(job=job.name, suspended=True),)
-    resting = job is None or job.finished or (job.suspended and job.busy_pods == 0)
+    resting = job is None or job.finished or _is_resting(job)
     found = Finding(
         type=conditions.TRAINED,
         status="False",
         reason=conditions.SUSPENDED_REASON,
         message="training is suspended; set spec.suspend to false to go on",
     )
-    removing = bool(actions) or (job is not None and job.finished)
+    removing = bool(actions) or over
     again_in_s = settings.intervals.resync_seconds if resting else settings.intervals.training_seconds
     again_in_s = _REPLACING_LOOK_S if removing else again_in_s
     return Lane(findings=_findings(seen, where, found), actions=actions, again_in_s=again_in_s)
@@ -225,17 +202,51 @@ def _wanted(seen: ObservedVoice, where: _Where, settings: Settings, now: str) ->
         return Lane(findings=_findings(seen, where, found), actions=_remove(seen, job), again_in_s=_REPLACING_LOOK_S)
     if job.wish != wish or _prepares_otherwise(seen, where, job):
         found = _replacing(f"the Job {job.name} saves and makes way for the changed spec")
-        if job.suspended and job.busy_pods == 0:
+        if _is_resting(job):
             return Lane(
                 findings=_findings(seen, where, found), actions=_remove(seen, job), again_in_s=_REPLACING_LOOK_S
             )
         actions = () if job.suspended else (Suspend(job=job.name, suspended=True),)
         return Lane(findings=_findings(seen, where, found), actions=actions, again_in_s=soon_s)
+    if _awaits_review(seen, where):
+        return _under_review(seen, where, job, settings)
     resume: tuple[Action, ...] = (Suspend(job=job.name, suspended=False),) if job.suspended else ()
     if seen.spec.training.workers > 1 and seen.meeting == "missing":  # somebody has removed it
         resume = (Create(body=children.build_meeting(seen.owner)), *resume)
     found = _at_work(where, job, seen.spec.training.workers, now)
     return Lane(findings=_findings(seen, where, found), actions=resume, again_in_s=soon_s)
+
+
+def _awaits_review(seen: ObservedVoice, where: _Where) -> bool:
+    """Whether the trainer of the latest Job has made the corpus and waits until a person has looked at it."""
+    if not seen.spec.review or where.job is None or where.job.finished:
+        return False
+    if isinstance(seen.store, StoreAway):  # then the Job rests on as it was told to
+        known = conditions.find(seen.status.conditions, conditions.TRAINED)
+        return known is not None and known.reason == conditions.AWAITING_REVIEW
+    # An earlier Job may have had the very same order: only the pod tells whose word it is.
+    said = where.current
+    return said is not None and said.stage == "review" and said.pod.startswith(f"{where.job.name}-")
+
+
+def _under_review(seen: ObservedVoice, where: _Where, job: JobView, settings: Settings) -> Lane:
+    """Give the GPU back: a pod that has nothing to do must not hold it."""
+    place = order_book.voice_name(seen.owner).place()
+    page, corrections = layout.corpus_page(place), layout.corrections(place)
+    found = Finding(
+        type=conditions.TRAINED,
+        status="False",
+        reason=conditions.AWAITING_REVIEW,
+        message=f"the report {page} waits to be looked at; what it lets you correct goes to {corrections}; then set "
+        "spec.review to false to train",
+    )
+    actions = () if job.suspended else (Suspend(job=job.name, suspended=True),)
+    again_in_s = settings.intervals.resync_seconds if _is_resting(job) else settings.intervals.training_seconds
+    return Lane(findings=_findings(seen, where, found), actions=actions, again_in_s=again_in_s)
+
+
+def _is_resting(job: JobView) -> bool:
+    return job.suspended and job.busy_pods == 0
 
 
 def _prepares_otherwise(seen: ObservedVoice, where: _Where, job: JobView) -> bool:
@@ -356,7 +367,7 @@ def _dataset_finding(seen: ObservedVoice, where: _Where, trained: Finding) -> Fi
     if preparing and ended and job is not None and job.failure_exit_code == names.EXIT_BAD_DATA:
         return Finding(type=kind, status="False", reason=trained.reason, message=trained.message)
     if where.report is not None and not (preparing and where.report.clips == 0):
-        return Finding(type=kind, status="True", reason=conditions.PREPARED, message=_summary(where.report))
+        return Finding(type=kind, status="True", reason=conditions.PREPARED, message=dataset.summary(where.report))
     if isinstance(seen.store, StoreAway) and known is not None:
         return Finding(type=kind, status=known.status, reason=known.reason, message=known.message)
     if trained.reason == conditions.PREPARING:
@@ -365,18 +376,11 @@ def _dataset_finding(seen: ObservedVoice, where: _Where, trained: Finding) -> Fi
     return Finding(type=kind, status="Unknown", reason=conditions.PENDING, message=message)
 
 
-def _summary(report: CorpusReport) -> str:
-    dropped_s = sum(item.duration_s for item in report.dropped)
-    reasons = ", ".join(f"{item.reason} {rules.duration(item.duration_s)}" for item in report.dropped)
-    lost = f", {rules.duration(dropped_s)} dropped ({reasons})" if report.dropped else ""
-    return f"{report.clips} clips from {report.recordings} recordings, {rules.duration(report.kept_s)} kept{lost}"
-
-
 def _suspension(seen: ObservedVoice, where: _Where) -> Finding:
     kind, job = conditions.SUSPENDED, where.job
     if not seen.spec.suspend:
         return Finding(type=kind, status="False", reason=conditions.NOT_SUSPENDED, message="training may run")
-    if job is None or job.finished or (job.suspended and job.busy_pods == 0):
+    if job is None or job.finished or _is_resting(job):
         message = "spec.suspend is set, no pod trains"
         return Finding(type=kind, status="True", reason=conditions.USER_REQUESTED, message=message)
     message = f"spec.suspend is set, the pod of {job.name} saves"

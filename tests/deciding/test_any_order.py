@@ -18,6 +18,7 @@ KINDS = [
     "look",
     "cut off",
     "pod starts",
+    "prepared",
     "train",
     "save",
     "pod ends",
@@ -29,6 +30,8 @@ KINDS = [
     "resume",
     "interval",
     "lexicon",
+    "review",
+    "trust",
     "promote",
     "forget",
     "scale",
@@ -113,6 +116,8 @@ class Cluster:
         elif what == "pod starts" and live and not jobs[0].suspended:
             world.jobs = (dataclasses.replace(jobs[0], busy_pods=1),)
             world.pods = (world.pod(job=jobs[0].name),)
+        elif what == "prepared" and live and jobs[0].busy_pods and self.step == 0 and world.spec.review:
+            self.keep(saved=False, stage="review", started_at=None)
         elif what in ("train", "save") and live and jobs[0].busy_pods:
             self.step = min(self.step + 100 * (number + 1), world.spec.training.max_steps)
             self.keep(saved=what == "save")
@@ -140,6 +145,8 @@ class Cluster:
         elif what == "interval":
             rule = dataclasses.replace(world.spec.training.checkpoint, interval_steps=1000 + number)
             world.edit_training(checkpoint=rule)
+        elif what in ("review", "trust"):
+            world.edit(review=what == "review")
         elif what == "lexicon":
             world.edit(text=resources.Text(lexicon={"重庆": f"chong2 qing{number + 1}"}))
         elif what == "more steps":
@@ -158,10 +165,12 @@ class Cluster:
         elif what == "store back":
             world.store = self.stored
 
-    def keep(self, *, saved: bool, stage: str = "train") -> None:
+    def keep(self, *, saved: bool, stage: str = "train", **said: Any) -> None:
         """The trainer writes; it waits for a store that is away, so what it wrote is there when the store is back."""
         world = self.world
-        progress = world.progress(self.step, stage=stage, order_digest=world.jobs[0].order_digest)
+        job = world.jobs[0]
+        said |= {"stage": stage, "order_digest": job.order_digest, "pod": f"{job.name}-x7f2p"}
+        progress = world.progress(self.step, **said)
         fields: dict[str, Any] = {"progress": progress, "report": world.report()}
         if saved:
             made = {item.step: item for item in self.stored.checkpoints} | {self.step: world.checkpoint(self.step)}
@@ -206,6 +215,8 @@ class Cluster:
 @hypothesis.settings(deadline=None, max_examples=300)
 @hypothesis.given(HAPPENINGS)
 @hypothesis.example([*UNDER_WAY, ("scale", 0), ("promote", 0)])
+@hypothesis.example([("review", 0), *UNDER_WAY[:2], ("prepared", 0), ("look", 0), ("suspend", 0), ("store away", 0)])
+@hypothesis.example([("review", 0), *UNDER_WAY[:2], ("prepared", 0), ("look", 0), ("pod ends", 0), ("trust", 0)])
 @hypothesis.example([*UNDER_WAY, ("promote", 0), ("look", 0), ("ready", 0), ("look", 0), ("scale", 0), ("promote", 1)])
 def test_promises_hold_whatever_happens(make_world: Any, happenings: list[tuple[str, int]]) -> None:
     cluster = Cluster(make_world())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import math
@@ -9,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 
+import prometheus_client
 import pytest
 from kelong_contract import corpora, layout, manifests, metrics
 from kelong_trainer import telemetry
@@ -83,6 +85,23 @@ def test_metrics_are_served_under_the_names_of_the_contract(bench, unused_port: 
     assert f'{metrics.TRAINING_LOSS.name}{{loss="mel",{voice}}} 0.5' in page
     assert f'{metrics.DATASET_DROPPED_SECONDS.name}{{namespace="default",reason="Silence",voice="mei"}} 2.0' in page
     assert f"{metrics.CHECKPOINT_SAVES.name}{{{voice}}} 1.0" in page
+
+
+def test_seconds_are_told_by_grade_and_by_reason_and_what_a_correction_emptied_is_gone(bench) -> None:
+    told = _telemetry(bench)
+    told.dataset(REPORT)
+    graded = tuple(
+        corpora.GradeTotals(grade=grade, clips=1, duration_s=seconds) for grade, seconds in (("A", 7.0), ("C", 3.0))
+    )
+    music = corpora.Dropped(reason="Music", count=1, duration_s=2.0)
+    told.dataset(dataclasses.replace(REPORT, grades=graded, dropped=(music,)))
+    page = prometheus_client.generate_latest(told.registry).decode()
+    voice = 'namespace="default"'
+    assert f'kelong_dataset_grade_seconds{{grade="A",{voice},voice="mei"}} 7.0' in page
+    assert f'kelong_dataset_dropped_seconds{{{voice},reason="Music",voice="mei"}} 2.0' in page
+    assert "Silence" not in page
+    assert f'kelong_dataset_seconds{{{voice},voice="mei"}} {REPORT.duration_s}' in page
+    assert f'kelong_dataset_clips{{{voice},voice="mei"}} {float(REPORT.clips)}' in page
 
 
 def test_the_loss_log_holds_every_line_once(bench) -> None:

@@ -126,7 +126,10 @@ class Telemetry:
         self._gradient_norm = gauge(metrics.TRAINING_GRADIENT_NORM, self.registry)
         self._steps_per_second = gauge(metrics.TRAINING_STEPS_PER_SECOND, self.registry)
         self._frames_at_once = gauge(metrics.TRAINING_FRAMES_AT_ONCE, self.registry)
+        self._recorded = gauge(metrics.DATASET_SECONDS, self.registry)
+        self._clips = gauge(metrics.DATASET_CLIPS, self.registry)
         self._kept = gauge(metrics.DATASET_KEPT_SECONDS, self.registry)
+        self._graded = gauge(metrics.DATASET_GRADE_SECONDS, self.registry)
         self._dropped = gauge(metrics.DATASET_DROPPED_SECONDS, self.registry)
         self._stage_seconds = gauge(metrics.STAGE_SECONDS, self.registry)
         self._audition_step = gauge(metrics.AUDITION_STEP, self.registry)
@@ -189,11 +192,15 @@ class Telemetry:
         log.info("%s was done before", name)
 
     def dataset(self, report: corpora.CorpusReport) -> None:
-        """What the corpus holds."""
-        self._kept.labels(*self._labels).set(report.kept_s)
-        for dropped in report.dropped:
-            self._dropped.labels(*self._labels, dropped.reason).set(dropped.duration_s)
+        """What the corpus holds. A reason or grade that an earlier report had and this one has not is absent."""
         dropped_s = {dropped.reason: dropped.duration_s for dropped in report.dropped}
+        self._recorded.labels(*self._labels).set(report.duration_s)
+        self._clips.labels(*self._labels).set(report.clips)
+        self._kept.labels(*self._labels).set(report.kept_s)
+        self._dropped.clear()
+        _set_each(self._dropped, self._labels, dropped_s)
+        self._graded.clear()
+        _set_each(self._graded, self._labels, {item.grade: item.duration_s for item in report.grades})
         self._change(urgent=True, kept_s=report.kept_s, dropped_s=dropped_s)
         reasons = ", ".join(f"{item.duration_s:.1f} s {item.reason}" for item in report.dropped)
         log.info(
