@@ -23,7 +23,7 @@ import torch
 from kelong_contract import orders
 from kelong_speech import alignment, audio, config, device, encoders, layers, synthesiser
 from kelong_speech.text import frontend
-from kelong_trainer.training import dataset, discriminators, ranks, state, step
+from kelong_trainer.training import batches, discriminators, ranks, state, step
 from plain import front_end as plain_front_end
 from plain import generator as plain
 from plain import training as plain_training
@@ -227,7 +227,7 @@ def training(rounds: int, seconds: float = 5.0, batch: int = 2) -> list[Figure]:
 
 
 def _stepping(
-    settings: config.VoiceConfig, clips: dataset.Batch, precision: Literal["FP32", "BF16"]
+    settings: config.VoiceConfig, clips: batches.Batch, precision: Literal["FP32", "BF16"]
 ) -> Callable[[], object]:
     """A function that trains one step more at each call, past the steps on which less is done."""
     order = orders.Training(precision=precision)
@@ -241,7 +241,7 @@ def _stepping(
     return ours
 
 
-def _clips(settings: config.VoiceConfig, seconds: float, batch: int) -> dataset.Batch:
+def _clips(settings: config.VoiceConfig, seconds: float, batch: int) -> batches.Batch:
     """Clips of noise, with random phonemes."""
     hop = settings.audio.hop_samples
     frames = int(seconds * settings.audio.sample_rate_hz) // hop
@@ -261,7 +261,7 @@ def _clips(settings: config.VoiceConfig, seconds: float, batch: int) -> dataset.
     part = ranks.Part(
         positions=tuple(range(batch)), items=batch, frames=batch * frames, phones=int(said.phone_counts.sum())
     )
-    return dataset.Batch(clips=names, part=part, text=said, recordings=recordings, samples=samples)
+    return batches.Batch(clips=names, part=part, text=said, recordings=recordings, samples=samples)
 
 
 def front_end(rounds: int) -> list[Figure]:

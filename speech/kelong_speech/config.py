@@ -217,6 +217,11 @@ def sound(preset: str) -> AudioConfig:
     return _SOUNDS.get(preset, AudioConfig())
 
 
+def is_told_durations(preset: str) -> bool:
+    """Whether a preset's network is told how long phonemes last in its recordings, instead of searching for it."""
+    return "frame_prior_layers" in _SIZES.get(preset, {})
+
+
 def preset(
     name: str,
     *,

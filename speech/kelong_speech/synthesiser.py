@@ -129,7 +129,7 @@ class Synthesiser(nn.Module):
 
         An item's part of the result depends on its own draws alone, save for dropout, which uses torch's generator,
         and for codebooks, which follow the whole batch. Raises ValueError for an item with fewer frames than phonemes
-        or than a segment.
+        or than a segment, and for one without durations where the model is told them.
         """
         frame_counts, phone_counts = recordings.frame_counts.tolist(), text.phone_counts.tolist()
         starts = self._segment_starts(frame_counts, draws).to(recordings.spectrogram.device)
@@ -266,12 +266,9 @@ class Synthesiser(nn.Module):
         known = recordings.durations_frames
         if known is not None:
             return lambda: known
-        if self.frame_prior is None:
-            scores = alignment.log_likelihoods(latent_prior.float(), prior.mean.float(), prior.log_deviation.float())
-        else:
-            said = self.frame_prior.of_phones(prior).float()
-            heard = frames.acoustic(recordings.spectrogram, self.config.audio).float()
-            scores = alignment.log_likelihoods(heard, said, torch.zeros_like(said))
+        if self.frame_prior is not None:
+            raise ValueError(f"the preset {self.config.preset} is told durations, but these recordings come without")
+        scores = alignment.log_likelihoods(latent_prior.float(), prior.mean.float(), prior.log_deviation.float())
         if noise_scale > 0:
             shapes = list(zip(recordings.frame_counts.tolist(), text.phone_counts.tolist(), strict=True))
             noise = draws.normal("alignment", shapes, scores)

@@ -27,7 +27,8 @@ from kelong_speech.text import frontend, utterance
 from kelong_trainer import __main__ as door
 from kelong_trainer import lease, telemetry
 from kelong_trainer.context import RunContext
-from kelong_trainer.training import dataset, publish, state, step
+from kelong_trainer.stages import align
+from kelong_trainer.training import batches, publish, state, step
 
 RATE_HZ = config.AudioConfig().sample_rate_hz
 SENTENCES = ("你好，世界。", "今天天气很好。", "我们下期再见。", "欢迎收听节目。")
@@ -141,6 +142,12 @@ class Bench:
     def corpus(self) -> corpora.Corpus:
         key = layout.corpus(self.place)
         return codec.loads(corpora.Corpus, self.store.get(key), key)
+
+    def aligned(self) -> corpora.Corpus:
+        """The frozen corpus, told how long phonemes last as the preset small needs it."""
+        context = self.context()
+        small = dataclasses.replace(context.order, model=orders.Model(preset="small"))
+        return align.run(dataclasses.replace(context, order=small), self.corpus())
 
     def steps(self) -> list[int]:
         keys = [item.key for item in self.store.list(layout.checkpoints(self.place))]
@@ -275,7 +282,7 @@ class Workshop:
         model = dataclasses.replace(voice.model, segment_frames=8, dropout=0.0, duration_dropout=0.0, **sizes)
         return dataclasses.replace(voice, model=model)
 
-    def example(self, name: str, phones: int, frames: int) -> dataset.Example:
+    def example(self, name: str, phones: int, frames: int) -> batches.Example:
         """A clip of noise, the same for the same name."""
         source = torch.Generator().manual_seed(zlib.crc32(name.encode()))
         audio_config = self.config().audio
@@ -283,7 +290,7 @@ class Workshop:
         wide = (self.text_feature_channels, self.style_channels)
         features = None if wide[0] is None else torch.randn(wide[0], phones, generator=source)
         style = None if wide[1] is None else torch.randn(wide[1], generator=source)
-        return dataset.Example(
+        return batches.Example(
             clip=name,
             ids=utterance.Ids(
                 phone_ids=tuple(torch.randint(1, 110, (phones,), generator=source).tolist()),
@@ -298,10 +305,10 @@ class Workshop:
             style=None if style is None else torch.nn.functional.normalize(style, dim=0),
         )
 
-    def batch(self, *clips: tuple[str, int, int]) -> dataset.Batch:
+    def batch(self, *clips: tuple[str, int, int]) -> batches.Batch:
         """Clips by name, phonemes and frames; without any, two of different lengths."""
         clips = clips or (("a", 7, 24), ("bb", 11, 36))
-        return dataset.collate([self.example(*clip) for clip in clips], self.config().audio.hop_samples)
+        return batches.collate([self.example(*clip) for clip in clips], self.config().audio.hop_samples)
 
     def state(self, **training: Any) -> state.TrainingState:
         """An untrained state, shaken so that no layer that begins at zero hides what lies before it."""

@@ -12,7 +12,7 @@ import threading
 import conftest
 import torch
 from kelong_trainer import launch
-from kelong_trainer.training import dataset, loop, meeting, step
+from kelong_trainer.training import batches, loop, meeting, step
 from kelong_trainer.training.ranks import Part
 
 # Clips by name, phonemes and frames. The second batch is too small for two ranks.
@@ -46,8 +46,8 @@ def main(rank: int, size: int, port: int) -> None:
     ranks.any(False)  # nobody leaves while another still computes
 
 
-def _part(workshop: conftest.Workshop, clips: list[tuple[str, int, int]], seat: launch.Seat) -> dataset.Batch:
-    positions = dataset.divide([frames for _, _, frames in clips], seat.size)[seat.rank]
+def _part(workshop: conftest.Workshop, clips: list[tuple[str, int, int]], seat: launch.Seat) -> batches.Batch:
+    positions = batches.divide([frames for _, _, frames in clips], seat.size)[seat.rank]
     part = Part(
         positions=positions,
         items=len(clips),
@@ -55,7 +55,7 @@ def _part(workshop: conftest.Workshop, clips: list[tuple[str, int, int]], seat: 
         phones=sum(phones for _, phones, _ in clips),
     )
     own = [clips[place] for place in positions] or [min(clips, key=lambda clip: clip[2])]
-    return dataset.collate([workshop.example(*clip) for clip in own], workshop.config().audio.hop_samples, part)
+    return batches.collate([workshop.example(*clip) for clip in own], workshop.config().audio.hop_samples, part)
 
 
 if __name__ == "__main__":

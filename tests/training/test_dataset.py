@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kelong_contract import orders
 from kelong_speech import config
-from kelong_trainer.training import dataset, memory, state, step
+from kelong_trainer.training import batches, dataset, loading, memory, state, step
 
 LENGTHS = st.lists(st.integers(min_value=170, max_value=2600), min_size=1, max_size=60)
 
@@ -15,30 +15,30 @@ LENGTHS = st.lists(st.integers(min_value=170, max_value=2600), min_size=1, max_s
 @settings(max_examples=50, deadline=None)
 @given(lengths=LENGTHS, epoch=st.integers(0, 5))
 def test_every_clip_is_in_exactly_one_batch_of_an_epoch(lengths: list[int], epoch: int) -> None:
-    batches = dataset.plan(lengths, 4000, 42, epoch)
-    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    planned = batches.plan(lengths, 4000, 42, epoch)
+    assert sorted(index for batch in planned for index in batch) == list(range(len(lengths)))
 
 
 @settings(max_examples=50, deadline=None)
 @given(lengths=LENGTHS)
 def test_no_batch_pads_beyond_its_bound_unless_it_is_one_long_clip(lengths: list[int]) -> None:
-    for batch in dataset.plan(lengths, 2000, 1, 0):
+    for batch in batches.plan(lengths, 2000, 1, 0):
         assert len(batch) == 1 or max(lengths[index] for index in batch) * len(batch) <= 2000
-        assert len(batch) <= dataset.MOST_ITEMS
+        assert len(batch) <= batches.MOST_ITEMS
 
 
 def test_a_batch_of_short_clips_is_bounded_by_its_items_and_a_large_one_has_room_for_more() -> None:
     short = [50] * 400
     for batch_frames, most in ((4000, 32), (8000, 32), (25_000, 100)):
-        sizes = [len(batch) for batch in dataset.plan(short, batch_frames, 1, 0)]
+        sizes = [len(batch) for batch in batches.plan(short, batch_frames, 1, 0)]
         assert max(sizes) == most and sum(sizes) == 400, batch_frames
 
 
 def test_the_plan_is_a_function_of_seed_and_epoch() -> None:
     lengths = [200 + 37 * index for index in range(40)]
-    assert dataset.plan(lengths, 3000, 7, 3) == dataset.plan(lengths, 3000, 7, 3)
-    assert dataset.plan(lengths, 3000, 7, 3) != dataset.plan(lengths, 3000, 7, 4)
-    assert dataset.plan(lengths, 3000, 7, 3) != dataset.plan(lengths, 3000, 8, 3)
+    assert batches.plan(lengths, 3000, 7, 3) == batches.plan(lengths, 3000, 7, 3)
+    assert batches.plan(lengths, 3000, 7, 3) != batches.plan(lengths, 3000, 7, 4)
+    assert batches.plan(lengths, 3000, 7, 3) != batches.plan(lengths, 3000, 8, 3)
 
 
 def _open(bench) -> dataset.Dataset:
@@ -50,10 +50,10 @@ def _open(bench) -> dataset.Dataset:
 def test_a_loader_that_starts_in_the_middle_goes_on_like_one_that_came_there(bench) -> None:
     clips = _open(bench)
     hop = config.AudioConfig().hop_samples
-    first = dataset.Loader(clips, 250, 5, dataset.Position(), hop)
+    first = loading.Loader(clips, 250, 5, batches.Position(), hop)
     whole = [first.next() for _ in range(7)]
     first.close()
-    second = dataset.Loader(clips, 250, 5, whole[2].after, hop)
+    second = loading.Loader(clips, 250, 5, whole[2].after, hop)
     rest = [second.next() for _ in range(4)]
     second.close()
     for ours, theirs in zip(rest, whole[3:], strict=True):
@@ -72,7 +72,7 @@ def test_samples_and_spectrogram_of_a_clip_cover_the_same_frames(bench) -> None:
 
 def test_the_small_preset_hears_24_khz_and_is_told_how_long_each_phoneme_lasts(bench) -> None:
     voice = config.preset("small", speakers=(config.Speaker(name="Mei", id=0),))
-    clips = dataset.Dataset(bench.corpus(), voice, bench.store, bench.place, bench.folder / "work")
+    clips = dataset.Dataset(bench.aligned(), voice, bench.store, bench.place, bench.folder / "work")
     examples = [clips.fetch(index) for index in range(len(clips))]
     for index, example in enumerate(examples):
         frames = clips.frame_counts[index]
@@ -80,7 +80,7 @@ def test_the_small_preset_hears_24_khz_and_is_told_how_long_each_phoneme_lasts(b
         assert len(example.samples) == frames * voice.audio.hop_samples
         assert example.durations is not None and int(example.durations.min()) >= 1
         assert int(example.durations.sum()) == frames
-    batch = dataset.collate(examples, voice.audio.hop_samples)
+    batch = batches.collate(examples, voice.audio.hop_samples)
     assert batch.recordings.durations_frames is not None
     assert batch.recordings.durations_frames.sum(dim=1).equal(batch.recordings.frame_counts)
     halves = memory.divide(batch, memory.padded_frames(batch) // 2)
@@ -92,8 +92,8 @@ def test_the_small_preset_hears_24_khz_and_is_told_how_long_each_phoneme_lasts(b
 
 def test_the_small_preset_takes_a_step(bench) -> None:
     voice = config.preset("small", speakers=(config.Speaker(name="Mei", id=0),))
-    clips = dataset.Dataset(bench.corpus(), voice, bench.store, bench.place, bench.folder / "work")
-    batch = dataset.collate([clips.fetch(0), clips.fetch(1)], voice.audio.hop_samples)
+    clips = dataset.Dataset(bench.aligned(), voice, bench.store, bench.place, bench.folder / "work")
+    batch = batches.collate([clips.fetch(0), clips.fetch(1)], voice.audio.hop_samples)
     at = state.fresh(voice, orders.Training(seed=1), torch.device("cpu"))
     ordered = step.settings(orders.Training(seed=1), voice, "FP32")
     first = step.run(at, batch, 1e-3, ordered)

@@ -11,7 +11,7 @@ from kelong_demo import speaker
 from kelong_speech import audio, config, synthesiser
 from kelong_speech.text import frontend
 from kelong_speech.voice import Style, Voice
-from kelong_trainer.training import dataset, loop, state, step
+from kelong_trainer.training import batches, loop, state, step
 
 STEPS = 300
 RATE = 2e-3
@@ -39,10 +39,10 @@ def _distance(one: torch.Tensor, other: torch.Tensor) -> float:
     return float(total / length)
 
 
-def _example(text: str, samples: np.ndarray) -> dataset.Example:
+def _example(text: str, samples: np.ndarray) -> batches.Example:
     waveform = torch.from_numpy(samples)
     spectrogram = audio.linear_spectrogram(waveform.unsqueeze(0), VOICE.audio)[0]
-    return dataset.Example(
+    return batches.Example(
         clip=text,
         ids=frontend.analyse(text).ids(),
         speaker_id=0,
@@ -71,7 +71,7 @@ def test_two_clips_are_learned_and_told_apart(tmp_path: pathlib.Path) -> None:
         clips.append(audio.resample(recorded, VOICE.audio.sample_rate_hz).samples)
     examples = [_example(text, samples) for (text, _), samples in zip(CLIPS, clips, strict=True)]
     wanted = [_mel(samples) for samples in clips]
-    batch = dataset.collate(examples, VOICE.audio.hop_samples)
+    batch = batches.collate(examples, VOICE.audio.hop_samples)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from kelong_contract import codec, names, orders
 from kelong_trainer import launch
 from kelong_trainer.context import BadOrder
-from kelong_trainer.training import dataset, ranks
+from kelong_trainer.training import batches, ranks
 
 RANK = pathlib.Path(__file__).with_name("one_rank.py")
 PATIENCE_S = 900.0  # for machines that do much else meanwhile; nothing here takes a minute by itself
@@ -29,7 +29,7 @@ PATIENCE_S = 900.0  # for machines that do much else meanwhile; nothing here tak
 @settings(max_examples=50, deadline=None)
 @given(frames=st.lists(st.integers(170, 2600), min_size=1, max_size=32), size=st.integers(1, 9))
 def test_every_clip_of_a_batch_is_taken_by_one_rank_and_the_shares_are_even(frames: list[int], size: int) -> None:
-    shares = dataset.divide(frames, size)
+    shares = batches.divide(frames, size)
     assert sorted(place for share in shares for place in share) == list(range(len(frames)))
     heavy, *_, light = sorted((sum(frames[place] for place in share) for share in (*shares, shares[0])), reverse=True)
     assert heavy - light <= max(frames)

@@ -9,7 +9,9 @@ import torch
 from kelong_contract.orders import LossWeights, Training
 from kelong_speech import audio, config
 from kelong_speech.synthesiser import Lessons
-from kelong_trainer.training import beginning, dataset, losses, state, step
+from kelong_trainer.context import BadData
+from kelong_trainer.stages import align
+from kelong_trainer.training import batches, beginning, dataset, losses, state, step
 from kelong_trainer.training.ranks import Part
 
 SMALL = config.preset("small", speakers=(config.Speaker(name="Mei", id=0),))
@@ -72,11 +74,33 @@ def test_lessons_count_as_shares_of_the_mel_loss() -> None:
     assert total.item() == pytest.approx(9 + 4.5 + 1)
 
 
+def test_each_clip_is_told_how_long_its_phonemes_last_and_the_store_remembers(bench) -> None:
+    corpus = bench.aligned()
+    clips = dataset.Dataset(corpus, SMALL, bench.store, bench.place, bench.folder / "work")
+    for index, frames in enumerate(clips.frame_counts):
+        told = clips.fetch(index).durations
+        assert told is not None and told.sum() == frames and told.min() >= 1
+    files = [bench.store.root / clip.features["durations"] for clip in corpus.clips]
+    written = [file.stat().st_mtime_ns for file in files]
+    assert bench.aligned() == corpus
+    assert [file.stat().st_mtime_ns for file in files] == written
+
+
+def test_a_corpus_without_durations_is_refused_with_what_to_do(bench) -> None:
+    with pytest.raises(BadData, match=r"without durations.*make a new VoiceModel"):
+        dataset.Dataset(bench.corpus(), SMALL, bench.store, bench.place, bench.folder / "work")
+
+
+def test_presets_that_search_are_told_nothing(bench) -> None:
+    assert all(clip.features == {} for clip in align.run(bench.context(), bench.corpus()).clips)
+
+
 def test_a_step_in_parts_teaches_what_it_would_have_whole(bench) -> None:
+    corpus = bench.aligned()
     model = dataclasses.replace(SMALL.model, dropout=0.0, duration_dropout=0.0)
     voice = dataclasses.replace(SMALL, model=model)
-    clips = dataset.Dataset(bench.corpus(), voice, bench.store, bench.place, bench.folder / "work")
-    batch = dataset.collate([clips.fetch(index) for index in range(3)], voice.audio.hop_samples)
+    clips = dataset.Dataset(corpus, voice, bench.store, bench.place, bench.folder / "work")
+    batch = batches.collate([clips.fetch(index) for index in range(3)], voice.audio.hop_samples)
     ordered = dataclasses.replace(step.settings(Training(seed=1), voice, "FP32"), judges_from=1)
     results = []
     for frames_at_once in (None, max(batch.recordings.frame_counts.tolist())):

@@ -14,12 +14,12 @@ from kelong_trainer import documents
 from kelong_trainer.context import BadData, Faulty, RunContext
 from kelong_trainer.corpus import corrections, recordings, totals
 from kelong_trainer.scoring import held_out
-from kelong_trainer.stages import correct, features, ingest, listen, phonemes, slice, transcribe
+from kelong_trainer.stages import align, correct, features, ingest, listen, phonemes, slice, transcribe
 
 log = logging.getLogger(__name__)
 
 # The stages, in their order. Each is a module with VERSION, facts and run.
-STAGES = ("ingest", "listen", "transcribe", "slice", "correct", "phonemes", "features")
+STAGES = ("ingest", "listen", "transcribe", "slice", "correct", "phonemes", "features", "align")
 FIRST_TO_CUT = "slice"  # from this stage on every second is in a clip or a rejection
 REPORTED_EXAMPLES = 3
 
@@ -63,7 +63,8 @@ def _prepare(context: RunContext) -> corpora.Corpus:
     if not corpus.clips:
         _publish(context, corpus)
         raise BadData(conditions.TOO_FEW_CLIPS, _nothing_left(corpus, len(heard.recordings)))
-    return held_out.choose(_after(context, "features", features.VERSION, corpus, encoding, features.run))
+    corpus = held_out.choose(_after(context, "features", features.VERSION, corpus, encoding, features.run))
+    return _after(context, "align", align.VERSION, corpus, align.facts(context), align.run)
 
 
 def _correct(context: RunContext, corpus: corpora.Corpus, given: corrections.Corrections) -> corpora.Corpus:

@@ -1,4 +1,4 @@
-"""The files that encoder features of clips lie in: one tensor each, written by the features stage, read by the dataset.
+"""The files that features of clips lie in: one tensor each, written by the last two stages, read by the dataset.
 
 Text features are kept per character, edges included, and spread over the phones when read: a quarter of the size.
 
@@ -13,15 +13,18 @@ from collections.abc import Sequence
 import safetensors
 import safetensors.torch
 import torch
+from kelong_contract import corpora
+from kelong_speech.text.utterance import Ids, Utterance
 from torch import Tensor
 
 TEXT = "text"
 STYLE = "style"
+DURATIONS = "durations"
 _NAME = "features"
 
 
 def encode(features: Tensor) -> bytes:
-    """The file of a clip's text features [C, N] or of its style [C]."""
+    """The file of a clip's text features [C, N], of its style [C] or of its durations [T]."""
     return safetensors.torch.save({_NAME: features.contiguous()})
 
 
@@ -42,3 +45,21 @@ def text(path: pathlib.Path, word2ph: Sequence[int]) -> Tensor:
 def style(path: pathlib.Path) -> Tensor:
     """A style vector [C]."""
     return safetensors.torch.load_file(path)[_NAME]
+
+
+def durations(path: pathlib.Path) -> Tensor:
+    """Frames per phoneme [T]."""
+    return safetensors.torch.load_file(path)[_NAME]
+
+
+def ids(clip: corpora.Clip) -> Ids:
+    """A clip's phonemes as the network takes them, with blanks."""
+    utterance = Utterance.from_phones(
+        written=clip.text,
+        spoken=clip.spoken,
+        phones=clip.phones,
+        tones=clip.tones,
+        word2ph=clip.word2ph,
+        language_ids=clip.language_ids,
+    )
+    return utterance.ids()

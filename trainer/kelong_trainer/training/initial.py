@@ -23,7 +23,7 @@ from kelong_trainer.context import BadData, BadOrder, RunContext
 from kelong_trainer.interchange import conversion, places, weights_folder
 from kelong_trainer.interchange.original_files import Unusable
 from kelong_trainer.training import checkpoints, state
-from kelong_trainer.training.dataset import Position
+from kelong_trainer.training.batches import Position
 
 log = logging.getLogger(__name__)
 

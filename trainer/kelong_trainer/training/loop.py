@@ -24,9 +24,11 @@ from kelong_trainer.launch import Seat
 from kelong_trainer.lease import Lease
 from kelong_trainer.scoring import auditions
 from kelong_trainer.training import (
+    batches,
     beginning,
     checkpoints,
     dataset,
+    loading,
     loss_log,
     meeting,
     memory,
@@ -214,7 +216,7 @@ class _Done:
     steps_per_s: float
 
 
-def _steps(context: RunContext, training: Training, loader: dataset.Loader, ranks: Ranks) -> Iterator[_Done]:
+def _steps(context: RunContext, training: Training, loader: loading.Loader, ranks: Ranks) -> Iterator[_Done]:
     """Train step after step until the last, or until any rank is asked to stop.
 
     Raises step.Diverged on all ranks, Stopped, also as PeersLost.
@@ -249,7 +251,7 @@ def _asked_to_stop(context: RunContext, ranks: Ranks) -> bool:
     return agreed
 
 
-def _run_step(training: Training, batch: dataset.Batch, rate: float, ranks: Ranks, budget: memory.Budget) -> StepResult:
+def _run_step(training: Training, batch: batches.Batch, rate: float, ranks: Ranks, budget: memory.Budget) -> StepResult:
     """One step, in smaller pieces each time that it does not fit into memory."""
     while True:
         try:
@@ -337,10 +339,10 @@ def _losses(context: RunContext) -> Iterator[loss_log.LossLog]:
 
 
 @contextlib.contextmanager
-def _loader(context: RunContext, corpus: corpora.Corpus, training: Training, ranks: Ranks) -> Iterator[dataset.Loader]:
+def _loader(context: RunContext, corpus: corpora.Corpus, training: Training, ranks: Ranks) -> Iterator[loading.Loader]:
     at, seed = training.state, context.order.training.seed
     clips = dataset.Dataset(corpus, at.config, context.store, context.place, context.work_dir)
-    loader = dataset.Loader(clips, training.batch_frames, seed, at.position, at.config.audio.hop_samples, ranks)
+    loader = loading.Loader(clips, training.batch_frames, seed, at.position, at.config.audio.hop_samples, ranks)
     try:
         yield loader
     finally:

@@ -26,7 +26,7 @@ from kelong_speech.synthesiser import Recordings
 from torch import Tensor
 
 from kelong_trainer.context import BadOrder
-from kelong_trainer.training.dataset import Batch
+from kelong_trainer.training.batches import Batch
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 The files of a checkpoint hold all of it: a resume goes on as if nothing had happened. There is no random state among
 them, because every step's randomness is a function of seed, step and clip (`kelong_speech.draws`) and the data's order
-one of seed and epoch (`dataset.plan`): the state is those numbers.
+one of seed and epoch (`batches.plan`): the state is those numbers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from kelong_speech import config as voice_config
 from torch import Tensor, nn
 
 from kelong_trainer.training import discriminators, ema, freezing
-from kelong_trainer.training.dataset import Position
+from kelong_trainer.training.batches import Position
 from kelong_trainer.training.discriminators import Discriminators, DurationDiscriminator, WavLMDiscriminator
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from kelong_speech.config import VoiceConfig
 from torch import Tensor
 
 from kelong_trainer.training import discriminators, exhaustion, leaving_out, losses, memory
-from kelong_trainer.training.dataset import Batch
+from kelong_trainer.training.batches import Batch
 from kelong_trainer.training.ranks import ALONE, Ranks
 from kelong_trainer.training.state import TrainingState
 

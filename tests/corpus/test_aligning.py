@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kelong_contract import corpora
 from kelong_speech.text import frontend, symbols
-from kelong_trainer.training import alignment_hints
+from kelong_trainer.corpus import aligning
 
 FRAME_S = 0.0125
 BANDS = 20
@@ -28,24 +28,24 @@ def _transcript(*words: tuple[str, float, float]) -> corpora.Transcript:
 
 
 def test_a_word_s_time_is_shared_out_among_its_characters() -> None:
-    told = alignment_hints.character_windows(_clip("你好。", "你好。"), _transcript(("你好。", 10.5, 11.5)))
+    told = aligning.character_windows(_clip("你好。", "你好。"), _transcript(("你好。", 10.5, 11.5)))
     assert told.tolist() == [[0, 0.5], [0.5, 1], [1, 1.5], [1.5, 3], [1.5, 3]]
 
 
 def test_what_is_spoken_otherwise_than_heard_lies_between_its_neighbours() -> None:
     transcript = _transcript(("买", 10.2, 10.4), ("25", 10.4, 11.0), ("个", 11.0, 11.2), ("别的", 20, 21))
-    told = alignment_hints.character_windows(_clip("买25个", "买二十五个"), transcript)
+    told = aligning.character_windows(_clip("买25个", "买二十五个"), transcript)
     assert told[1].tolist() == pytest.approx([0.2, 0.4])
     assert [row.tolist() for row in told[2:5]] == [pytest.approx([0.4, 1.0])] * 3
     assert told[5].tolist() == pytest.approx([1.0, 1.2])
 
 
 def test_without_any_word_everything_may_be_anywhere() -> None:
-    told = alignment_hints.character_windows(_clip("你好", "你好"), None)
+    told = aligning.character_windows(_clip("你好", "你好"), None)
     assert told.tolist() == [[0, 3]] * 4
 
 
-def _heard(random: np.random.Generator, looks: np.ndarray) -> tuple[list[alignment_hints.Heard], list[np.ndarray]]:
+def _heard(random: np.random.Generator, looks: np.ndarray) -> tuple[list[aligning.Heard], list[np.ndarray]]:
     """Clips whose phonemes each have a spectrum of their own, with word times off by a tenth of a second."""
     clips, truths = [], []
     for _ in range(8):
@@ -62,7 +62,7 @@ def _heard(random: np.random.Generator, looks: np.ndarray) -> tuple[list[alignme
             off = random.normal(0, 0.1, (len(ends), 2))
             windows = np.clip(np.sort(np.stack([starts, ends], axis=1) + off, axis=1), 0, len(owners) * FRAME_S)
             clips.append(
-                alignment_hints.Heard(
+                aligning.Heard(
                     ids=ids,
                     log_mel=mel.astype(np.float32),
                     windows_s=windows.astype(np.float32),
@@ -77,7 +77,8 @@ def test_phonemes_are_found_to_a_frame_or_two() -> None:
     random = np.random.default_rng(3)
     looks = -4 + 1.5 * random.standard_normal((BANDS, len(symbols.SYMBOLS)))
     clips, truths = _heard(random, looks)
-    found = alignment_hints.align(clips)
+    aligner = aligning.Aligner.fit(clips)
+    found = [aligner.durations(clip) for clip in clips]
     off = []
     for clip, counts, truth in zip(clips, found, truths, strict=True):
         assert counts.sum() == clip.log_mel.shape[1] and counts.min() >= 1
@@ -88,15 +89,29 @@ def test_phonemes_are_found_to_a_frame_or_two() -> None:
 def test_aligning_again_gives_the_same() -> None:
     random = np.random.default_rng(5)
     clips, _ = _heard(random, random.standard_normal((BANDS, len(symbols.SYMBOLS))))
-    for first, again in zip(alignment_hints.align(clips), alignment_hints.align(clips), strict=True):
-        assert np.array_equal(first, again)
+    one, other = aligning.Aligner.fit(clips), aligning.Aligner.fit(clips)
+    for clip in clips:
+        assert np.array_equal(one.durations(clip), other.durations(clip))
+
+
+def test_clips_that_it_did_not_learn_from_are_aligned_as_well() -> None:
+    random = np.random.default_rng(7)
+    looks = -4 + 1.5 * random.standard_normal((BANDS, len(symbols.SYMBOLS)))
+    clips, truths = _heard(random, looks)
+    half = len(clips) // 2
+    aligner = aligning.Aligner.fit(clips[:half])
+    near = [
+        np.abs(np.cumsum(aligner.durations(clip)) - truth)[1:-1:2] <= 2
+        for clip, truth in zip(clips[half:], truths[half:], strict=True)
+    ]
+    assert np.mean(np.concatenate(near)) > 0.85
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=12), st.integers(0, 20))
 def test_every_phoneme_gets_a_frame_and_none_is_lost(counts: list[int], more: int) -> None:
     counts[-1] += max(0, len(counts) - sum(counts)) + more
-    whole = alignment_hints.at_least_one(np.array(counts))
+    whole = aligning.at_least_one(np.array(counts))
     assert whole.min() >= 1 and whole.sum() == sum(counts)
     if min(counts) >= 1:
         assert whole.tolist() == counts

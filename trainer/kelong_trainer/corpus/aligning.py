@@ -4,7 +4,7 @@ A voice that is trained from scratch knows nothing of phonemes at first, and wha
 its own search settles for whatever it began with. So each phoneme gets two states with one normal distribution each
 (Rabiner 1989), begun by sharing out every character's time among its phonemes, and re-estimated a few times from the
 best path (Juang and Rabiner 1990). The recogniser's times are off by about a tenth of a second: the path keeps within
-twice that of them. Takes seconds for half an hour of speech.
+twice that of them. Takes seconds for half an hour of speech. Called by the align stage.
 
 T phonemes with blanks, F frames, N states, D features.
 """
@@ -27,6 +27,7 @@ from kelong_speech.text.utterance import Ids
 Array = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
+VERSION = 1
 ROUNDS = 12
 SLACK_S = 0.2
 STATES = 2
@@ -97,37 +98,47 @@ def _characters(word: corpora.Word) -> list[tuple[str, float, float]]:
     ]
 
 
-def align(clips: Sequence[Heard]) -> list[Counts]:
-    """Frames per phoneme [T] of each clip, blanks included, each at least one; they add up to the clip's frames."""
-    features = _features([clip.log_mel for clip in clips])
-    chains = [_Chain.of(clip) for clip in clips]
-    paths = [chain.shared_out(len(each)) for chain, each in zip(chains, features, strict=True)]
-    for _ in range(ROUNDS):
-        means, precisions = _estimated(chains, paths, features)
-        paths = [
-            chain.path(
-                _scores(each, means[chain.models], precisions[chain.models]),
-                SLACK_S / clip.frame_s,
-                OUTSIDE_PER_S * clip.frame_s,
-            )
-            for chain, each, clip in zip(chains, features, clips, strict=True)
-        ]
-    return [chain.durations(path) for chain, path in zip(chains, paths, strict=True)]
+@dataclass(frozen=True)
+class Aligner:
+    """What was learnt of how each phoneme sounds."""
+
+    mean: Array  # [D] of the features as they are
+    deviation: Array  # [D]
+    means: Array  # [models, D] of the features at variance 1
+    precisions: Array  # [models, D]
+
+    @classmethod
+    def fit(cls, clips: Sequence[Heard]) -> Aligner:
+        """Learn it from clips; about an hour of them is plenty."""
+        features = [_features(clip.log_mel) for clip in clips]
+        together = np.concatenate(features)
+        mean, deviation = together.mean(axis=0), together.std(axis=0) + 1e-9
+        features = [(each - mean) / deviation for each in features]
+        chains = [_Chain.of(clip) for clip in clips]
+        paths = [chain.shared_out(len(each)) for chain, each in zip(chains, features, strict=True)]
+        learnt = cls(mean, deviation, *_estimated(chains, paths, features))
+        for _ in range(ROUNDS - 1):
+            paths = [learnt._path(*each) for each in zip(clips, chains, features, strict=True)]
+            learnt = cls(mean, deviation, *_estimated(chains, paths, features))
+        return learnt
+
+    def durations(self, clip: Heard) -> Counts:
+        """Frames per phoneme [T] of a clip, blanks included, each at least one; they add up to the clip's frames."""
+        chain = _Chain.of(clip)
+        return chain.durations(self._path(clip, chain, (_features(clip.log_mel) - self.mean) / self.deviation))
+
+    def _path(self, clip: Heard, chain: _Chain, features: Array) -> Counts:
+        scores = _scores(features, self.means[chain.models], self.precisions[chain.models])
+        return chain.path(scores, SLACK_S / clip.frame_s, OUTSIDE_PER_S * clip.frame_s)
 
 
-def _features(mels: Sequence[npt.NDArray[np.float32]]) -> list[Array]:
-    """Cepstra and their slopes [F, D], each feature with variance 1 over all clips."""
-    bands = mels[0].shape[0]
-    angle = np.pi * np.outer(np.arange(CEPSTRA), np.arange(bands) + 0.5) / bands
-    each = []
-    for mel in mels:
-        cepstra = (np.cos(angle) @ mel.astype(np.float64)).T  # [F, CEPSTRA]
-        ends = np.pad(cepstra, ((2, 2), (0, 0)), mode="edge")
-        slopes = (2 * (ends[4:] - ends[:-4]) + ends[3:-1] - ends[1:-3]) / 10
-        each.append(np.concatenate([cepstra, slopes], axis=1))
-    together = np.concatenate(each)
-    mean, deviation = together.mean(axis=0), together.std(axis=0) + 1e-9
-    return [(features - mean) / deviation for features in each]
+def _features(mel: npt.NDArray[np.float32]) -> Array:
+    """Cepstra and their slopes [F, D] of a log-mel [M, F]."""
+    angle = np.pi * np.outer(np.arange(CEPSTRA), np.arange(mel.shape[0]) + 0.5) / mel.shape[0]
+    cepstra = (np.cos(angle) @ mel.astype(np.float64)).T  # [F, CEPSTRA]
+    ends = np.pad(cepstra, ((2, 2), (0, 0)), mode="edge")
+    slopes = (2 * (ends[4:] - ends[:-4]) + ends[3:-1] - ends[1:-3]) / 10
+    return np.concatenate([cepstra, slopes], axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)
