@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+from kelong_contract import presets
 from kelong_contract.manifests import CheckpointManifest
 from kelong_contract.orders import ServingOrder
 from starlette.applications import Starlette
@@ -101,7 +102,7 @@ class _Doors:
         if asked.model != service.order.model_name:
             message = f"there is no model '{asked.model}' here; this server speaks as '{service.order.model_name}'"
             raise Refused("UnknownModel", message, param="model")
-        settings = asked.settings()
+        settings = asked.settings(serving.manifest.preset)
         speaker, limit = serving.speaker, service.order.limits.max_characters
         speaker.check(asked.input, settings, limit)
 
@@ -235,7 +236,8 @@ async def _hang_up(receive: Callable[[], Awaitable[Message]]) -> None:
 
 
 def _describe(order: ServingOrder, manifest: CheckpointManifest) -> dict[str, object]:
-    """OpenAI's model object; `kelong` says which step speaks, as whom, and within which limits."""
+    """OpenAI's model object; `kelong` says which step speaks, as whom, how by default, and within which limits."""
+    manner = presets.settings(manifest.preset)
     return {
         "id": order.model_name,
         "object": "model",
@@ -246,6 +248,7 @@ def _describe(order: ServingOrder, manifest: CheckpointManifest) -> dict[str, ob
             "preset": manifest.preset,
             "speakers": sorted(manifest.speakers, key=manifest.speakers.__getitem__),
             "max_characters": order.limits.max_characters,
+            "defaults": {"sdp_ratio": manner.sdp_ratio, "noise": manner.noise, "noise_w": manner.noise_w},
         },
     }
 

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 
 import torch
-from kelong_contract import codec, conditions, layout, orders, patience, store
+from kelong_contract import codec, conditions, layout, patience, presets, store
 from kelong_contract.environment import Environment
 from kelong_contract.manifests import CheckpointManifest
 from kelong_contract.orders import ServingOrder, SynthesisOrder
@@ -153,7 +153,7 @@ def _warm_up(speaker: Speaker, manifest: CheckpointManifest) -> float:
 
     What cannot say it is not ready for anybody.
     """
-    settings = orders.SynthesisSettings(seed=WARM_UP_SEED)
+    settings = presets.settings(manifest.preset, seed=WARM_UP_SEED)
     try:
         speaker.say(WARM_UP_TEXT, settings)
         begun = time.perf_counter()

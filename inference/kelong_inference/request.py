@@ -10,13 +10,12 @@ import secrets
 from typing import Annotated, Any, Literal
 
 import pydantic
-from kelong_contract import orders
+from kelong_contract import orders, presets
 from kelong_contract.orders import SynthesisSettings
 
 from kelong_inference.errors import Refused
 
 SLOWEST_SPEED, FASTEST_SPEED = 0.25, 4.0
-_DEFAULTS = SynthesisSettings()
 _FEWEST_BYTES = 64 * 1024
 _BYTES_PER_CHARACTER = 12  # a character outside the basic plane, escaped: \ud83d\ude00
 
@@ -46,16 +45,17 @@ class SpeechRequest(pydantic.BaseModel):
     stream_format: Literal["audio"] = "audio"
     instructions: str | None = None
     seed: Annotated[int, _between("seed")] | None = None
-    sdp_ratio: Annotated[float, _between("sdp_ratio")] = _DEFAULTS.sdp_ratio
-    noise: Annotated[float, _between("noise")] = _DEFAULTS.noise
-    noise_w: Annotated[float, _between("noise_w")] = _DEFAULTS.noise_w
+    sdp_ratio: Annotated[float, _between("sdp_ratio")] | None = None
+    noise: Annotated[float, _between("noise")] | None = None
+    noise_w: Annotated[float, _between("noise_w")] = SynthesisSettings.noise_w
 
-    def settings(self) -> SynthesisSettings:
-        """How to speak. Without a seed one is drawn, and the answer names it.
+    def settings(self, preset: str) -> SynthesisSettings:
+        """How a voice of the preset speaks. Without a seed one is drawn, and the answer names it.
 
         Length is the inverse of speed, to nine decimals: so a length that was sent as its inverse comes back exactly.
         """
-        return SynthesisSettings(
+        return presets.settings(
+            preset,
             length=round(1.0 / self.speed, 9),
             sdp_ratio=self.sdp_ratio,
             noise=self.noise,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import pathlib
 import socket
@@ -16,6 +17,7 @@ from kelong_inference import app
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 CHROMIUM, DRIVER = pathlib.Path("/usr/bin/chromium"), pathlib.Path("/usr/bin/chromedriver")
@@ -90,6 +92,24 @@ def requested(browser: webdriver.Chrome, address: str) -> list[str]:
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     sent = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
     return [request["request"]["url"] for request in sent if request["documentURL"].startswith(address)]
+
+
+def test_the_sliders_begin_with_the_voices_own_manner_and_return_to_it(
+    browser: webdriver.Chrome, service: app.Service, address: str
+) -> None:
+    assert service.serving is not None
+    calm = dataclasses.replace(service.serving.manifest, preset="small")
+    service.serving = dataclasses.replace(service.serving, manifest=calm)
+    browser.get(address)
+    speak, noise = browser.find_element(By.ID, "speak"), browser.find_element(By.ID, "noise")
+    WebDriverWait(browser, PATIENCE_S).until(lambda _: speak.is_enabled())
+    shown = browser.find_element(By.CSS_SELECTOR, 'output[for="noise"]')
+    assert (noise.get_attribute("value"), shown.text) == ("0.2", "0.2")
+    assert browser.find_element(By.ID, "sdp_ratio").get_attribute("value") == "0"
+    noise.send_keys(Keys.ARROW_RIGHT)
+    assert (noise.get_attribute("value"), shown.text) == ("0.3", "0.3")
+    browser.find_element(By.ID, "defaults").click()
+    assert (noise.get_attribute("value"), shown.text) == ("0.2", "0.2")
 
 
 def test_every_control_has_a_label_and_the_sliders_keep_to_the_servers_limits(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import pathlib
 from typing import Any
@@ -66,6 +67,20 @@ def test_the_samples_are_those_of_an_audition(client: TestClient, voice: Voice) 
     for text in (TEXT, "今天天气很好，我们一起去公园散步。" * 12):
         answer = ask(client, input=text, speed=1 / 1.1, sdp_ratio=0.5, noise=0.4, noise_w=0.9, seed=11)
         assert answer.content == audio.encode(voice.say_text(text, style), "wav")
+
+
+def test_a_voice_speaks_in_its_presets_manner_unless_told_otherwise(
+    client: TestClient, service: app.Service, voice: Voice
+) -> None:
+    assert service.serving is not None
+    calm = dataclasses.replace(service.serving.manifest, preset="small")
+    service.serving = dataclasses.replace(service.serving, manifest=calm)
+    style = Style(speaker="Khazix", sdp_ratio=0.0, noise=0.2, seed=7)
+    assert ask(client, input=TEXT, seed=7).content == audio.encode(voice.say_text(TEXT, style), "wav")
+    lively = dataclasses.replace(style, noise=0.6)
+    assert ask(client, input=TEXT, seed=7, noise=0.6).content == audio.encode(voice.say_text(TEXT, lively), "wav")
+    [model] = client.get("/v1/models").json()["data"]
+    assert model["kelong"]["defaults"] == {"sdp_ratio": 0.0, "noise": 0.2, "noise_w": 0.8}
 
 
 def test_equal_seeds_give_equal_bytes_and_other_seeds_do_not(client: TestClient) -> None:

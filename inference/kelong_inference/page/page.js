@@ -79,6 +79,12 @@ async function connect() {
     return;
   }
   limit = model.kelong.max_characters;
+  for (const [name, value] of Object.entries(model.kelong.defaults)) {
+    const isUntouched = el(name).value === el(name).defaultValue;
+    el(name).defaultValue = value;
+    if (isUntouched) el(name).value = value;
+  }
+  showSliders();
   el("speaker").replaceChildren(...model.kelong.speakers.map((name) => new Option(name, name)));
   el("speaker").disabled = false;
   el("speak").disabled = false;
