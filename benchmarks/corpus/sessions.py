@@ -6,6 +6,7 @@ what it was tuned on.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -198,8 +199,8 @@ def spoiled(voice: voices.Voice) -> Iterator[studio.Made]:
 SESSIONS: Final[dict[str, Callable[[voices.Voice], Iterator[studio.Made]]]] = {
     "table": table,
     "bursts": bursts,
-    **{f"clean{-noise:.0f}": lambda voice, noise=noise: clean(voice, noise) for noise in CLEAN_NOISE_DBFS},
-    **{f"breathing{-noise:.0f}": lambda voice, noise=noise: breathing(voice, noise) for noise in CLEAN_NOISE_DBFS},
+    **{f"clean{-noise:.0f}": functools.partial(clean, noise_dbfs=noise) for noise in CLEAN_NOISE_DBFS},
+    **{f"breathing{-noise:.0f}": functools.partial(breathing, noise_dbfs=noise) for noise in CLEAN_NOISE_DBFS},
     "interviews": interviews,
     "supplied": supplied,
     "spoiled": spoiled,

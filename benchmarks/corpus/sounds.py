@@ -120,7 +120,8 @@ def music(random: Random, count: int, *, drums: bool = True) -> Samples:
 def at_level(samples: Samples, level_dbfs: float) -> Samples:
     """The same sound at this root mean square level."""
     rms = float(np.sqrt((samples.astype(np.float64) ** 2).mean()))
-    return samples * np.float32(10 ** (level_dbfs / 20) / rms)
+    louder: Samples = samples * np.float32(10 ** (level_dbfs / 20) / rms)
+    return louder
 
 
 def audible(samples: Samples) -> tuple[int, int]:
