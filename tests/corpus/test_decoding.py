@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 from kelong_demo import files, speaker
-from kelong_trainer.corpus import decoding
+from kelong_trainer.corpus import decoding, media
 
 
 def tone(seconds=2.0, rate_hz=48000, hz=440.0, level=0.3):
@@ -87,7 +87,7 @@ def test_channels_are_averaged_unless_that_would_cancel_them(tmp_path, left, rig
 def test_bytes_that_are_no_sound_are_refused(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
     path.write_bytes(np.random.default_rng(1).bytes(100_000))
-    with pytest.raises(decoding.Undecodable):
+    with pytest.raises(media.Undecodable):
         decoding.decode(path, tmp_path / "out.flac")
     assert not (tmp_path / "out.flac").exists()
 
@@ -96,7 +96,7 @@ def test_an_empty_file_and_a_file_without_samples_are_refused(tmp_path):
     (tmp_path / "empty.wav").write_bytes(b"")
     soundfile.write(tmp_path / "none.wav", np.zeros(0), 44100)
     for name in ("empty.wav", "none.wav"):
-        with pytest.raises(decoding.Undecodable):
+        with pytest.raises(media.Undecodable):
             decoding.decode(tmp_path / name, tmp_path / "out.flac")
 
 
@@ -116,7 +116,7 @@ def test_a_playlist_cannot_make_us_open_other_files(tmp_path, form):
         "ffconcat": f"ffconcat version 1.0\nfile {secret}\n",
     }
     (tmp_path / f"list.{form}").write_text(lists[form])
-    with pytest.raises(decoding.Undecodable):
+    with pytest.raises(media.Undecodable):
         decoding.decode(tmp_path / f"list.{form}", tmp_path / "out.flac")
 
 

@@ -11,7 +11,7 @@ from kelong_speech import audio, features, sources
 from torch import Tensor
 from torch.nn import functional
 
-from kelong_trainer.corpus import decoding
+from kelong_trainer.corpus import decoding, media
 from kelong_trainer.interchange import original_files
 from kelong_trainer.interchange.original_files import Unusable
 
@@ -45,7 +45,7 @@ def _heard(path: pathlib.Path, encoder: str, store: stores.Store) -> Tensor:
         sound = pathlib.Path(work) / "style.flac"
         try:
             decoding.decode(path, sound)
-        except (decoding.Undecodable, OSError) as error:
+        except (media.Undecodable, OSError) as error:
             raise Unusable(f"{path} cannot be heard: {error}") from None
         samples, rate_hz = soundfile.read(sound, dtype="float32")
         return features.StyleEncoder.load(folder).of_audio(audio.Speech(samples=samples, sample_rate_hz=rate_hz))

@@ -10,7 +10,7 @@ from kelong_contract import conditions, corpora
 from kelong_contract import store as stores
 
 from kelong_trainer.context import BadData, RunContext
-from kelong_trainer.corpus import decoding, recordings
+from kelong_trainer.corpus import decoding, media, recordings
 
 log = logging.getLogger(__name__)
 
@@ -78,14 +78,14 @@ def _hear(context: RunContext, source: recordings.Source, listed: recordings.Lis
                 raise stores.LocalDiskError(f"'{listed.key}' cannot be read: {error.strerror}") from error
             target = recordings.mono_path(context.work_dir, sha256)
             try:
-                decoded = decoding.decode(path, target)
-            except decoding.Undecodable as error:
+                decoded = decoding.decode(path, target, context.check_stopping)
+            except media.Undecodable as error:
                 return _refused(listed, sha256, 0.0, "Undecodable", f"{listed.key}: {error}")
     except stores.NoSuchObject:
         return _refused(listed, "", 0.0, "Undecodable", f"{listed.key} was removed before it could be read")
     duration_s = decoded.duration_s
-    if decoded.damaged_packets:
-        log.warning("%s: %d damaged packets were left out", listed.key, decoded.damaged_packets)
+    if decoded.sound.damaged_packets:
+        log.warning("%s: %d damaged packets were left out", listed.key, decoded.sound.damaged_packets)
     if decoded.loudest_dbfs < SILENT_DBFS:
         message = f"{listed.key} is silent: nothing in it is louder than {SILENT_DBFS:.0f} dBFS"
         return _refused(listed, sha256, duration_s, "Silent", message)

@@ -1,0 +1,155 @@
+"""How loud a sound is, how high its peaks go and how much of it is clipped, measured as it goes by."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import soxr
+
+from kelong_trainer.corpus import media
+
+BLOCK_S = 0.1
+OVERSAMPLING = 4
+# How far speech and music rise between two samples: 3 dB is a tone at a quarter of the rate, sampled at its flanks.
+MOST_BETWEEN_SAMPLES = 2.0
+EDGE_SAMPLES = 64  # what of the block before is oversampled again, so that a peak at the seam is seen
+# Samples in a row at a file's own extreme are clipped from this many on; a wave's top has fewer of them there.
+CLIPPED_RUN_SAMPLES = 3
+SAME_LEVEL = 5e-5
+LEAST_CLIPPED_LEVEL = 0.1  # a file whose extreme is lower was turned down, or is silence
+NO_LOUDNESS_LUFS = -70.0  # what FFmpeg says where every block is below BS.1770's absolute gate
+
+
+class Meter:
+    """Loudness, true peak and the loudest tenth of a second of mono sound at one rate.
+
+    Integrated loudness is ITU-R BS.1770's with its two gates, by FFmpeg's ebur128 filter, which keeps a histogram and
+    so needs no more memory for longer sounds. True peak is that of the sound four times oversampled (annex 2 there).
+    """
+
+    def __init__(self, rate_hz: int) -> None:
+        self._rate_hz = rate_hz
+        self._samples = 0
+        self._block_samples = round(rate_hz * BLOCK_S)
+        self._rest = np.zeros(0, np.float32)
+        self._loudest = self._peak = self._true_peak = 0.0
+        self._lufs = NO_LOUDNESS_LUFS
+        self._edge = np.zeros(EDGE_SAMPLES, np.float32)
+        self._graph = av.filter.Graph()
+        entry = self._graph.add_abuffer(
+            sample_rate=rate_hz, format="fltp", layout="mono", time_base=Fraction(1, rate_hz)
+        )
+        loudness = self._graph.add("ebur128", "metadata=1:framelog=quiet")
+        entry.link_to(loudness)
+        loudness.link_to(self._graph.add("abuffersink"))
+        self._graph.configure()
+
+    def add(self, samples: media.Samples) -> None:
+        """What goes by next, [S]."""
+        if not samples.size:
+            return
+        self._peak = max(self._peak, float(np.abs(samples).max()))
+        self._note_true_peak(samples)
+        self._note_loudest(samples)
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[np.newaxis]), format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = self._rate_hz, self._samples, Fraction(1, self._rate_hz)
+        self._samples += len(samples)
+        self._graph.push(frame)
+        self._read_loudness()
+
+    def finish(self) -> None:
+        """Nothing follows: what the filter holds back is measured too."""
+        self._note_true_peak(np.zeros(EDGE_SAMPLES, np.float32))
+        self._graph.push(None)
+        self._read_loudness()
+
+    def _read_loudness(self) -> None:
+        while True:
+            try:
+                told = self._graph.pull().metadata.get("lavfi.r128.I")
+            except (av.BlockingIOError, av.EOFError):  # it wants more, or has told all
+                return
+            if told is not None:  # a last frame of less than 100 ms says nothing
+                self._lufs = float(told)
+
+    def _note_true_peak(self, samples: media.Samples) -> None:
+        """Only where the samples come near enough to the highest peak so far for one between them to exceed it."""
+        joined = np.concatenate([self._edge, samples])
+        if float(np.abs(joined).max()) * MOST_BETWEEN_SAMPLES > self._true_peak:
+            oversampled = soxr.resample(joined, self._rate_hz, OVERSAMPLING * self._rate_hz, quality="HQ")
+            margin = OVERSAMPLING * EDGE_SAMPLES // 2  # where the cut itself rings
+            self._true_peak = max(self._true_peak, float(np.abs(oversampled[margin:-margin]).max(initial=0.0)))
+        self._edge = joined[-EDGE_SAMPLES:]
+
+    def _note_loudest(self, samples: media.Samples) -> None:
+        joined = np.concatenate([self._rest, samples])
+        whole = len(joined) // self._block_samples * self._block_samples
+        if whole:
+            powers = (joined[:whole].reshape(-1, self._block_samples).astype(np.float64) ** 2).mean(axis=1)
+            self._loudest = max(self._loudest, float(powers.max()))
+        self._rest = joined[whole:]
+
+    @property
+    def peak(self) -> float:
+        """The greatest sample, as an amplitude."""
+        return self._peak
+
+    @property
+    def loudness_lufs(self) -> float | None:
+        """Integrated loudness so far; None where nothing is above BS.1770's absolute gate."""
+        return self._lufs if self._lufs > NO_LOUDNESS_LUFS else None
+
+    @property
+    def true_peak_dbfs(self) -> float:
+        """The greatest value between and at the samples."""
+        return float(20 * np.log10(max(self._true_peak, self._peak, 1e-6)))
+
+    @property
+    def loudest_dbfs(self) -> float:
+        """The level of the loudest tenth of a second, of whole ones."""
+        return float(10 * np.log10(max(self._loudest, 1e-12)))
+
+
+class Clipping:
+    """The part of some channels' samples that stands at the extreme, three and more in a row.
+
+    The extreme is the file's own, for each channel and sign: a recording clipped and then turned down is still clipped.
+    What a lossy coder made of clipped sound no longer is at one level and is not counted.
+    """
+
+    def __init__(self) -> None:
+        self._samples = 0
+        self._extremes = np.zeros((0, 2))  # [C, 2]: above and below
+        self._clipped = np.zeros((0, 2), np.int64)
+
+    def add(self, samples: media.Samples) -> None:
+        """What goes by next, [C, S]."""
+        if not samples.size:
+            return
+        if len(samples) > len(self._extremes):
+            more = ((0, len(samples) - len(self._extremes)), (0, 0))
+            self._extremes, self._clipped = np.pad(self._extremes, more), np.pad(self._clipped, more)
+        self._samples += samples.shape[1]
+        for channel, values in enumerate(samples):
+            for side, highest in enumerate((float(values.max()), -float(values.min()))):
+                before = self._extremes[channel, side]
+                if highest > before * (1 + SAME_LEVEL):  # what seemed the extreme was not
+                    self._clipped[channel, side] = 0
+                self._extremes[channel, side] = max(before, highest)
+                bound = self._extremes[channel, side] * (1 - SAME_LEVEL)
+                if highest >= bound and highest >= LEAST_CLIPPED_LEVEL:
+                    self._clipped[channel, side] += _in_runs(values >= bound if side == 0 else values <= -bound)
+
+    @property
+    def share(self) -> float:
+        """Of the most clipped channel."""
+        return float(self._clipped.sum(axis=1).max() / self._samples) if self._samples else 0.0
+
+
+def _in_runs(at_extreme: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> int:
+    """How many are in runs that are long enough."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], at_extreme, [False]]).astype(np.int8)))
+    lengths = edges[1::2] - edges[::2]
+    return int(lengths[lengths >= CLIPPED_RUN_SAMPLES].sum())
