@@ -60,21 +60,27 @@ def register(
     def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
         return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
+    _watch(registry, lambda key: queues[0].add(key), pulse)
+
+
+def _watch(registry: kopf.OperatorRegistry, add: Callable[[Key], None], pulse: Pulse) -> None:
+    """Have the key of whatever is seen added: that of a resource, or of the one that owns a child."""
+
     @kopf.on.event(names.GROUP, names.VERSION, names.VOICE_MODELS, registry=registry)
     async def voice_model(name: str, namespace: str | None, **_: Any) -> None:
         pulse.heard()
-        queues[0].add(Key(names.VOICE_MODEL, namespace or "", name))
+        add(Key(names.VOICE_MODEL, namespace or "", name))
 
     @kopf.on.event(names.GROUP, names.VERSION, names.SYNTHESIS_JOBS, registry=registry)
     async def synthesis_job(name: str, namespace: str | None, **_: Any) -> None:
         pulse.heard()
-        queues[0].add(Key(names.SYNTHESIS_JOB, namespace or "", name))
+        add(Key(names.SYNTHESIS_JOB, namespace or "", name))
 
     async def child(namespace: str | None, labels: kopf.Labels, **_: Any) -> None:
         pulse.heard()
         kind, owner = labels.get(names.LABEL_KIND), labels.get(names.LABEL_OWNER)
         if kind in (names.VOICE_MODEL, names.SYNTHESIS_JOB) and owner:
-            queues[0].add(Key(kind, namespace or "", owner))
+            add(Key(kind, namespace or "", owner))
 
     for group, version, plural in _CHILDREN:
         marks: Any = {names.LABEL_MANAGED_BY: names.MANAGED_BY}
