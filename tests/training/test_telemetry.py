@@ -104,6 +104,13 @@ def test_seconds_are_told_by_grade_and_by_reason_and_what_a_correction_emptied_i
     assert f'kelong_dataset_clips{{{voice},voice="mei"}} {float(REPORT.clips)}' in page
 
 
+def test_a_pod_beside_the_first_answers_scrapes_with_nothing(unused_port: int) -> None:
+    telemetry.serve_nothing(0)
+    telemetry.serve_nothing(unused_port)
+    with urllib.request.urlopen(f"http://127.0.0.1:{unused_port}/metrics", timeout=5) as answer:
+        assert (answer.status, answer.read()) == (200, b"")
+
+
 def test_the_loss_log_holds_every_line_once(bench) -> None:
     key = layout.losses(bench.place, 3)
     log = loss_log.LossLog(bench.store, key, bench.folder / "3.jsonl")

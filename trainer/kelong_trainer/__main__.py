@@ -92,7 +92,7 @@ def _run(order_file: pathlib.Path, settings: environment.Environment) -> int:
         order = _read_order(order_file, settings)
         seat = launch.seat(order, os.environ)
         if seat is None:
-            return launch.run(order_file, order, os.environ)
+            return launch.run(order_file, order, os.environ, is_reviewed=_is_reviewed(order, settings))
         if seat.size > 1:
             launch.leave_with_the_launcher()
         (_train if seat.leads else _follow)(order, settings, seat)
@@ -112,6 +112,14 @@ def _run(order_file: pathlib.Path, settings: environment.Environment) -> int:
         _say(f"the store failed: {error}")
         return 1
     return names.EXIT_DONE
+
+
+def _is_reviewed(order: orders.TrainingOrder, settings: environment.Environment) -> bool:
+    """Whether training may begin: nobody asks for a review of the corpus, or training has begun with it before."""
+    if not order.review:
+        return True
+    store = patience.PatientStore(settings.open_store(), threading.Event())
+    return store.exists(layout.corpus(order.voice.place()))
 
 
 def _say(sentence: str, reason: str | None = None) -> None:
@@ -180,6 +188,8 @@ def _follow(order: orders.TrainingOrder, settings: environment.Environment, seat
     stopping = threading.Event()
     _on_stop(lambda *_: stopping.set())
     _set_threads(settings.threads)
+    if seat.local_rank == 0:
+        telemetry.serve_nothing(settings.metrics_port)
     chosen = _device(order, seat)
     silent = telemetry.Telemetry(
         store=settings.open_store(),

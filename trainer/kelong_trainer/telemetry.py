@@ -301,6 +301,15 @@ class Telemetry:
                 return
 
 
+def serve_nothing(metrics_port: int) -> None:
+    """Answer scrapes (on port 0: do not), for a pod whose annotations promise metrics that the first pod alone tells.
+
+    The pods of a Job have one template, so Prometheus is sent to each of them.
+    """
+    if metrics_port:
+        prometheus_client.start_http_server(metrics_port, registry=prometheus_client.CollectorRegistry())
+
+
 def _set_each(gauge: prometheus_client.Gauge, labels: tuple[str, str], values: Mapping[str, float]) -> None:
     for name, value in values.items():
         gauge.labels(*labels, name).set(value)
