@@ -9,6 +9,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import uuid
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
 PAIR, HEIR = "pair", "heir"
 MAX_STEPS, INTERVAL = 40, 10
-BASE = "pair-base"
+BASE = f"pair-base-{uuid.uuid4().hex[:8]}"  # an export writes over nothing, and a store may outlive a run
 MODEL = {"preset": "tiny", "sources": {"wavlm": "store:wavlm"}}
 
 
