@@ -17,25 +17,31 @@ _COLOURED = {
 
 def pinyin_of(utterance: frontend.Utterance) -> str:
     """`ni2 hao3 , shi4 jie4`: what an utterance's phones and tones say, its two ends left out."""
-    said, place = [], 1
-    for count in utterance.word2ph[1:-1]:
-        phones = utterance.phones[place : place + count]
-        tones = set(utterance.tones[place : place + count])
-        if utterance.language_ids[place] == symbols.LANGUAGE_IDS["EN"] or not phones:
+    said, place = [], 0
+    before: tuple[str, ...] = ()
+    for index, count in enumerate(utterance.word2ph[:-1]):
+        every = utterance.phones[place : place + count]
+        marks = tuple(phone for phone in every if phone in symbols.INLINE_MARKS)
+        phones = every[: len(every) - len(marks)]
+        assert phones + marks == every, "marks come after what they belong to"
+        tones = set(utterance.tones[place : place + len(phones)])
+        if index == 0:
+            assert phones == (symbols.PAD,)
+        elif utterance.language_ids[place] == symbols.LANGUAGE_IDS["EN"] or not phones:
             said.append("+".join(phones))
-            place += count
-            continue
-        assert len(tones) == 1
-        tone = tones.pop()
-        if phones == ("er",):
-            said[-1] = f"{_COLOURED[utterance.phones[place - utterance.word2ph[len(said)] : place]]}{tone}"
-            said.append("")
-        elif tone == 0:
-            assert count == 1
-            assert phones[0] in symbols.MARKS + symbols.INLINE_MARKS
-            said.append(phones[0])
         else:
-            said.append(f"{_SPELLINGS.get(phones, phones)}{tone}")
+            assert len(tones) == 1
+            tone = tones.pop()
+            if phones == ("er",):
+                said[-1] = f"{_COLOURED[before]}{tone}"
+            elif tone == 0:
+                assert len(phones) == 1
+                assert phones[0] in symbols.MARKS
+                said.append(phones[0])
+            else:
+                said.append(f"{_SPELLINGS.get(phones, phones)}{tone}")
+        said += marks
+        before = phones
         place += count
     return " ".join(filter(None, said))
 

@@ -1,5 +1,6 @@
 """Pauses, breaths and pinyin that the writer puts into the text in brackets."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -30,18 +31,39 @@ ROWS = [
     ("去玩儿[war4]吧", "qu4 war4 ba5"),
 ]
 
+FOUND = re.compile(r"\[(\w+)\]").finditer
+
 
 @pytest.mark.parametrize(("written", "said"), ROWS)
 def test_a_mark_is_said_where_it_stands(read: Callable[[str], str], written: str, said: str) -> None:
     assert read(written) == said
 
 
-def test_a_pause_has_tone_0_one_phone_and_a_comma_for_the_text_encoder() -> None:
+def test_a_pause_has_tone_0_one_phone_and_is_nothing_to_the_text_encoder() -> None:
     utterance = frontend.analyse("你[sp2]好")
     assert utterance.phones == ("_", "n", "i", "sp2", "h", "ao", "_")
     assert utterance.tones == (0, 3, 3, 0, 3, 3, 0)
-    assert utterance.word2ph == (1, 2, 1, 2, 1)
-    assert utterance.spoken == "你,好"
+    assert utterance.word2ph == (1, 3, 2, 1)
+    assert utterance.spoken == "你好"
+    assert frontend.analyse("[br1]你").word2ph == (2, 2, 1)
+
+
+@pytest.mark.parametrize("written", ["[br2]你好，[sp1]世界[sp4]", "你好！[sp2][br1][sp1]世界", "有100[sp1]元"])
+def test_marks_given_by_their_place_are_said_like_those_in_the_text(written: str) -> None:
+    plain = re.sub(r"\[\w+\]", "", written)
+    marks = [(found[1], len(re.sub(r"\[\w+\]", "", written[: found.start()]))) for found in FOUND(written)]
+    marked, inline = frontend.analyse(plain).with_marks(marks), frontend.analyse(written)
+    for name in ("spoken", "phones", "tones", "word2ph", "language_ids"):
+        assert getattr(marked, name) == getattr(inline, name), name
+
+
+def test_a_mark_inside_of_a_number_comes_after_it() -> None:
+    assert frontend.analyse("有25个").with_marks([("sp1", 2)]).phones[-5:-1] == ("u", "sp1", "g", "e")
+
+
+def test_what_is_no_mark_cannot_be_put_into_an_utterance() -> None:
+    with pytest.raises(ValueError, match="'sp9' is no mark, expected one of sp1"):
+        frontend.analyse("你好").with_marks([("sp9", 1)])
 
 
 @pytest.mark.parametrize(
@@ -76,7 +98,7 @@ def test_a_coloured_syllable_needs_its_er() -> None:
 
 def test_a_bracket_belongs_to_the_span_of_what_it_stands_behind() -> None:
     assert frontend.analyse("行[hang2]业").spans == ((0, 8), (8, 9))
-    assert frontend.analyse("[sp2]好").spans == ((0, 5), (5, 6))
+    assert frontend.analyse("[sp2]好").spans == ((5, 6),)
     assert frontend.analyse("AI[ei1 ai4]好").spans == ((0, 11), (0, 11), (11, 12))
 
 

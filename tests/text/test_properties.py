@@ -1,5 +1,6 @@
 """Promises for any text at all."""
 
+import re
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -19,6 +20,7 @@ WRITABLE = st.text(
     st.sampled_from(COMMON + MARKS_AND_DIGITS) | st.characters(min_codepoint=0x4E00, max_codepoint=0x9FA5), max_size=40
 )
 INLINE = st.sampled_from(["[sp1]", "[sp4]", "[br2]", "[hang2]", "[", "]", "［", "[sp", "1,000", "2024年", "100%"])
+_INLINE_MARK = re.compile(rf"\[(?:{'|'.join(symbols.INLINE_MARKS)})\]")
 RELAXED = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -47,7 +49,8 @@ def _check_spans(said: frontend.Utterance, profile: frontend.Profile = frontend.
     assert all(0 <= place < len(said.written) for place in covered)
     if profile is frontend.Profile.AS_ORIGINAL:
         return  # it leaves out whatever it does not know
-    left_out = {char for place, char in enumerate(said.written) if place not in covered}
+    in_marks = {place for mark in _INLINE_MARK.finditer(said.written) for place in range(*mark.span())}
+    left_out = {char for place, char in enumerate(said.written) if place not in covered | in_marks}
     assert all(char.isspace() or unicodedata.category(char) in ("Cf", "Mn") for char in left_out)
 
 

@@ -192,7 +192,12 @@ def _compose(written: str, units: Sequence[normalise.Unit], said: Sequence[_Said
     spans: list[tuple[int, int]] = []
     phones, tones, languages, word2ph = [symbols.PAD], [0], [_ZH], [1]
     for unit, syllables in zip(units, said, strict=True):
-        text = "," if unit.text in symbols.INLINE_MARKS else unit.text
+        if unit.text in symbols.INLINE_MARKS and not unit.reading:
+            phones.append(unit.text)
+            tones.append(0)
+            languages.append(_ZH)
+            word2ph[-1] += 1
+            continue
         language, shares = _shares(unit, syllables)
         for share in shares:
             word2ph.append(len(share))
@@ -200,8 +205,8 @@ def _compose(written: str, units: Sequence[normalise.Unit], said: Sequence[_Said
                 phones.append(phone)
                 tones.append(tone)
                 languages.append(language)
-        spoken.append(text)
-        spans += [(unit.start, unit.end)] * len(text)
+        spoken.append(unit.text)
+        spans += [(unit.start, unit.end)] * len(unit.text)
     return Utterance(
         written=written,
         spoken="".join(spoken),

@@ -4,7 +4,9 @@ The trainer makes utterances of its clips' texts and the server of requests; bot
 so what was trained is what is said.
 """
 
-from collections.abc import Iterator, Sequence
+import bisect
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -56,7 +58,8 @@ class Utterance:
     """One text as the model reads it.
 
     `spoken` holds one character for every entry of `word2ph` but the two edges: it is what the text encoder is fed.
-    A pause or breath mark stands there as a comma, the nearest thing a text encoder knows; `phones` has its name.
+    A pause or breath mark is nothing that is written: its phone belongs to the character, mark or edge before it, and
+    the text encoder reads on as if there were none.
     A Latin word stands there in its letters, which share its phones in order, so some of them have none; a space of no
     phones parts it from the next one.
 
@@ -65,7 +68,8 @@ class Utterance:
 
     `spans` says for each spoken character which part of `written` it was read from, as [start, end). Characters read
     from one thing together, such as those of a number, have the same span; otherwise each begins where the one before
-    it ended, or later. Only white space, characters without width and what `as-original` deletes lie in no span.
+    it ended, or later. Only white space, characters without width, marks in brackets and what `as-original` deletes lie
+    in no span.
     """
 
     written: str
@@ -133,6 +137,30 @@ class Utterance:
             spans=tuple((start, end) for start, end in spans) or ((0, len(written)),) * len(spoken),
         )
 
+    def with_marks(self, marks: Iterable[tuple[str, int]]) -> Self:
+        """The utterance with pauses and breaths in it: names of marks, each after so many characters of `written`.
+
+        A mark inside of what is read together, such as a number, comes after it. Marks after the same character keep
+        their order. Raises ValueError for a name that is no mark's.
+        """
+        added: list[list[str]] = [[] for _ in self.word2ph]
+        starts = [start for start, _ in self.spans]
+        for name, after in marks:
+            if name not in symbols.INLINE_MARKS:
+                raise ValueError(f"{name!r} is no mark, expected one of {', '.join(symbols.INLINE_MARKS)}")
+            added[bisect.bisect_left(starts, after)].append(name)
+        phones, tones, languages = list[str](), list[int](), list[int]()
+        position = 0
+        for count, names in zip(self.word2ph, added, strict=True):
+            phones += [*self.phones[position : position + count], *names]
+            tones += [*self.tones[position : position + count], *(0 for _ in names)]
+            languages += [*self.language_ids[position : position + count], *(_CHINESE for _ in names)]
+            position += count
+        counts = (count + len(names) for count, names in zip(self.word2ph, added, strict=True))
+        return dataclasses.replace(
+            self, phones=tuple(phones), tones=tuple(tones), word2ph=tuple(counts), language_ids=tuple(languages)
+        )
+
     def ids(self) -> Ids:
         """The model's inputs, blanks inserted. A blank's language is 0, Chinese."""
         tones = zip(self.tones, self.language_ids, strict=True)
@@ -144,6 +172,7 @@ class Utterance:
         )
 
 
+_CHINESE: Final = symbols.LANGUAGE_IDS["ZH"]
 _OFFSETS: Final = {number: symbols.TONE_OFFSETS[name] for name, number in symbols.LANGUAGE_IDS.items()}
 _TONES: Final = frozenset(
     (number, tone) for name, number in symbols.LANGUAGE_IDS.items() for tone in range(symbols.TONE_COUNTS[name])

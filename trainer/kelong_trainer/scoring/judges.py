@@ -177,11 +177,11 @@ class _Plain:
         spoken = unicodedata.normalize("NFKC", utterance.spoken).casefold()
         syllables, place = [], 0
         for count in utterance.word2ph:
-            syllables.append("".join(utterance.phones[place : place + count]))
+            syllables.append("".join(phone for phone in utterance.phones[place : place + count] if phone not in _MARKS))
             place += count
         return cls(
             "".join(char for char in spoken if char.isalnum()),
-            tuple(syllable for syllable in syllables if syllable and syllable not in _MARKS),
+            tuple(filter(None, syllables)),
         )
 
 
