@@ -175,10 +175,9 @@ class _Recording:
         """A stretch of speech where it can be cut, each part with what it costs more than in a pause to cut after."""
         places: list[tuple[Run, float]] = []
         if len(unit) * noise.FRAME_S > BRIDGED_IN_S:
-            quiet = self._smooth[unit.first : unit.end] <= self._quiet
-            for run in pauses.runs(quiet, BRIDGED_FRAMES - pauses.SMOOTHED_FRAMES + 1):
-                # Smoothing takes two frames of each side.
-                place = Run(first=unit.first + run.first - 2, end=unit.first + run.end + 2)
+            inside = self._levels[unit.first : unit.end]
+            for run in pauses.quiet_runs(inside, self._quiet, BRIDGED_FRAMES):
+                place = Run(first=unit.first + run.first, end=unit.first + run.end)
                 if place.first > unit.first and place.end < unit.end and self._is_between_words(place):
                     clear = len(place) >= CLEARLY_BRIDGED_FRAMES
                     places.append((place, BRIDGED_COST if clear else HARDLY_BRIDGED_COST))

@@ -72,6 +72,13 @@ def runs(flags: Flags, least_frames: int = 1) -> list[Run]:
     return [run for run in found if len(run) >= least_frames]
 
 
+def quiet_runs(levels: Levels, quiet_dbfs: float, least_frames: int, frames: int = SMOOTHED_FRAMES) -> list[Run]:
+    """Where nothing louder is heard for at least so many frames, judged by the levels of so many together."""
+    taken = frames // 2  # what is loud beside a pause takes this much of it on each side
+    found = runs(smoothed(levels, frames) <= quiet_dbfs, max(least_frames - 2 * taken, 1))
+    return [Run(first=max(run.first - taken, 0), end=min(run.end + taken, len(levels))) for run in found]
+
+
 def frames_of(stretch: corpora.Stretch | corpora.Breath, offset_s: float, frames: int) -> Run:
     """A stretch in frames counted from `offset_s`, kept within so many frames."""
     first, end = (round((time_s - offset_s) / noise.FRAME_S) for time_s in (stretch.start_s, stretch.end_s))
