@@ -9,6 +9,7 @@ from kelong_speech.config import ConfigError, ModelConfig
 
 WIDTHS = {"text_feature_channels": 24, "style_channels": 16}
 COUNTS = [140, 171, 129]
+PHONES = [9, 23, 15]
 CLIPS = ("a", "b", "c")
 MANNERS = [
     synthesiser.Manner(length=2.0, sdp_ratio=0.5),
@@ -35,7 +36,17 @@ def generator():
 
 @pytest.fixture
 def text(random_text_batch):
-    return random_text_batch([9, 23, 15], **WIDTHS)
+    return random_text_batch(PHONES, **WIDTHS)
+
+
+def known_durations():
+    """Frames of each phoneme: drawn, each at least one, the padding none."""
+    draw = torch.Generator().manual_seed(4)
+    known = torch.zeros(len(COUNTS), max(PHONES), dtype=torch.int64)
+    for item, (phones, count) in enumerate(zip(PHONES, COUNTS, strict=True)):
+        owners = torch.randint(phones, (count - phones,), generator=draw)
+        known[item, :phones] = 1 + torch.bincount(owners, minlength=phones)
+    return known
 
 
 def recordings(counts, known=None):
@@ -86,11 +97,13 @@ def test_a_batch_says_each_item_as_it_would_alone(generator, text, only):
 
 
 def test_a_batch_is_taught_as_each_item_would_be_alone(generator, text, only):
-    together = generator.eval()(text, recordings(COUNTS), draws.Draws(0, 1, CLIPS))
+    together = generator.eval()(text, recordings(COUNTS, known_durations()), draws.Draws(0, 1, CLIPS))
     for item, count in enumerate(COUNTS):
-        whole = recordings(COUNTS)
+        whole = recordings(COUNTS, known_durations())
         own = synthesiser.Recordings(
-            spectrogram=whole.spectrogram[item : item + 1, :, :count], frame_counts=whole.frame_counts[item : item + 1]
+            spectrogram=whole.spectrogram[item : item + 1, :, :count],
+            frame_counts=whole.frame_counts[item : item + 1],
+            durations_frames=known_durations()[item : item + 1, : PHONES[item]],
         )
         alone = generator(only(text, item), own, draws.Draws(0, 1, CLIPS[item : item + 1]))
         pairs = [
@@ -107,7 +120,7 @@ def test_a_batch_is_taught_as_each_item_would_be_alone(generator, text, only):
 
 
 def test_every_parameter_gets_a_gradient(generator, text):
-    result = generator.train()(text, recordings(COUNTS), draws.Draws(0, 1, CLIPS))
+    result = generator.train()(text, recordings(COUNTS, known_durations()), draws.Draws(0, 1, CLIPS))
     segment, hop = generator.config.model.segment_frames, generator.config.audio.hop_samples
     assert result.waveform.shape == result.lessons.waveform.shape == (3, 1, segment * hop)
     generator.zero_grad()
@@ -118,12 +131,14 @@ def test_every_parameter_gets_a_gradient(generator, text):
 
 
 def test_known_durations_are_kept_to(generator, text):
-    known = torch.zeros(3, 23, dtype=torch.int64)
-    for item, (phones, count) in enumerate(zip([9, 23, 15], COUNTS, strict=True)):
-        known[item, :phones] = 1
-        known[item, phones - 1] += count - phones
+    known = known_durations()
     result = generator.eval()(text, recordings(COUNTS, known), draws.Draws(0, 1, CLIPS))
     assert torch.equal(result.durations_frames, known)
+
+
+def test_recordings_without_durations_are_refused(generator, text):
+    with pytest.raises(ValueError, match="small is told durations"):
+        generator.eval()(text, recordings(COUNTS), draws.Draws(0, 1, CLIPS))
 
 
 def test_the_decoder_sees_no_further_than_its_layers_reach():
@@ -148,7 +163,7 @@ def test_places_tell_where_in_its_phoneme_a_frame_lies():
 
 def test_a_pass_in_mixed_precision_is_finite_and_trains(generator, text):
     with torch.autocast("cpu", torch.bfloat16):
-        result = generator.train()(text, recordings(COUNTS), draws.Draws(0, 1, CLIPS))
+        result = generator.train()(text, recordings(COUNTS, known_durations()), draws.Draws(0, 1, CLIPS))
         loss = loss_of(result).float()
     generator.zero_grad()
     loss.backward()
