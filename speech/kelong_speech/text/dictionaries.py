@@ -29,7 +29,8 @@ class Dictionaries:
         "大夫": "dai4 fu5", "不是": "bu4 shi4", "好学": "hao4 xue2", "长得": "zhang3 de5", "不了": "bu4 liao3",
         "琢磨": "zuo2 mo5", "数一数": "shu3 yi1 shu3", "为人民服务": "wei4 ren2 min2 fu2 wu4", "空儿": "kong4 er5",
         "把儿": "ba4 er5", "照片儿": "zhao4 pian1 er5", "相片儿": "xiang4 pian1 er5", "唱片儿": "chang4 pian1 er5",
-        "孙子兵法": "sun1 zi3 bing1 fa3",
+        "孙子兵法": "sun1 zi3 bing1 fa3", "反差": "fan3 cha1", "弹片": "dan4 pian4",
+        "莫干山": "mo4 gan1 shan1",
     }  # fmt: skip
     # Characters whose first reading in the dictionary is not the usual one by itself, or has no phones: 嗯 is ng4
     # there, of which en4 is the accepted variant that the model can say.

@@ -169,7 +169,10 @@ _WHAT_ONE_GETS: Final = frozenset("奖病救胜")  # 得 before these is no 得 
 
 
 def _particles(phrase: _Phrase) -> None:
-    """地 and 得 as particles are de: 慢慢地走, 跑得快. 得 stays de2 in 得了第一 and is dei3 in 我得走, 今天|得去."""
+    """地 and 得 as particles are de: 慢慢地走, 跑得快; 过 is neutral: 来过.
+
+    得 stays de2 in 得了第一 and is dei3 in 我得走, 今天|得去.
+    """
     before = _Span("", "", 0)
     for index, span in enumerate(phrase.spans):
         after = phrase.spans[index + 1] if index + 1 < len(phrase.spans) else _Span("", "", 0)
@@ -181,6 +184,8 @@ def _particles(phrase: _Phrase) -> None:
                 _say(phrase, span.start, "dei", 3)
         elif span.start and span.text in _PARTICLES and (not after.text or span.text == "啊"):
             phrase.set_tone(span.start, 5)
+        elif span.text == "过" and span.tag == "ug":
+            _say(phrase, span.start, "guo", 5)
         elif span.text == "地" and span.tag == "uv" and before.text[-1:] not in ("", "块", "片"):
             _say(phrase, span.start, "de", 5)
         elif span.text == "得" and before.text and after.text[:1] not in ("", "了", "到"):
