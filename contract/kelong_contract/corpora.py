@@ -74,8 +74,8 @@ class Recording:
     """One file of the dataset source. `duration_s` is 0 and `sound` None where it could not be decoded.
 
     `text` is the transcript that came with it, empty where there was none. A stretch of a file that a list names is a
-    recording of its own, and so is each stretch between: `part` says where it lies, `key` ends with `#t=start,end`,
-    `sha256` stands for the file and the stretch, and `sound` is the whole file's.
+    recording of its own: `part` says where it lies, `key` ends with `#t=start,end`, `sha256` stands for the file and the
+    stretch, and `sound` is the whole file's. What no line names of that file is one more, rejected, with `#rest`.
     """
 
     key: str
@@ -341,7 +341,8 @@ class CorpusReport:
     """The totals of a corpus, for status and metrics; the rejected recordings by name, at most 20 of them.
 
     `kept_s` and the seconds of `dropped` add up to `duration_s`. `page` is the key of the report that people look at,
-    `advice` what it tells them to do, `corrections` how many lines of corrections were applied.
+    made by the trainer's `page_version`, `advice` what it tells them to do, `corrections` how many lines of corrections
+    were applied.
     """
 
     digest: str
@@ -354,6 +355,7 @@ class CorpusReport:
     grades: tuple[GradeTotals, ...] = ()
     rejected_recordings: tuple[Rejection, ...] = ()
     page: str = ""
+    page_version: int = 0
     advice: tuple[str, ...] = ()
     corrections: int = 0
     format: int = 2

@@ -74,10 +74,14 @@ def seat(order: orders.TrainingOrder, variables: Mapping[str, str]) -> Seat | No
     return Seat(rank=int(rank), size=count * workers, local_size=count, host=host, port=port)
 
 
-def run(order_file: pathlib.Path, order: orders.TrainingOrder, variables: Mapping[str, str]) -> int:
+def run(
+    order_file: pathlib.Path, order: orders.TrainingOrder, variables: Mapping[str, str], *, is_reviewed: bool = True
+) -> int:
     """Start this pod's ranks and wait for all of them; returns the code of the one that failed first.
 
-    Without a failure it is that of a stop, or 0. Raises BadOrder where the environment does not say where to meet.
+    Without a failure it is that of a stop, or 0. As long as a person has not reviewed the corpus only the rank that
+    prepares it is started: nothing is trained before the next attempt.
+    Raises BadOrder where the environment does not say where to meet.
     """
     count, index = local_size(order), _worker_index(order, variables)
     meeting = dict(variables)
@@ -87,7 +91,11 @@ def run(order_file: pathlib.Path, order: orders.TrainingOrder, variables: Mappin
         meeting[names.ENV_RENDEZVOUS] = f"{LOOPBACK}:{_free_port()}"
         meeting.setdefault("GLOO_SOCKET_IFNAME", "lo")  # a host's name need not lead anywhere
     command = [sys.executable, "-m", "kelong_trainer", "train", "--order", str(order_file)]
-    return supervise(command, (meeting | {names.ENV_RANK: str(index * count + number)} for number in range(count)))
+    if not is_reviewed and index:
+        log.info("the first pod prepares a corpus for a review: this one waits to be stopped")
+        return _wait_for_stop()
+    ranks = range(count if is_reviewed else 1)
+    return supervise(command, (meeting | {names.ENV_RANK: str(index * count + number)} for number in ranks))
 
 
 def supervise(command: Sequence[str], environments: Iterable[Mapping[str, str]]) -> int:
@@ -111,6 +119,14 @@ def supervise(command: Sequence[str], environments: Iterable[Mapping[str, str]])
         if pod.asked:  # while it was being started: it was not among those that were told
             _signal(child.pid, signal.SIGTERM)
     return _wait(pod)
+
+
+def _wait_for_stop() -> int:
+    asked = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked.set())
+    asked.wait()
+    return names.EXIT_SAVED
 
 
 @dataclass(kw_only=True)

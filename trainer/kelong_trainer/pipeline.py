@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from kelong_contract import accounts, codec, conditions, corpora, layout
 
 from kelong_trainer import documents
 from kelong_trainer.context import BadData, Faulty, RunContext
-from kelong_trainer.corpus import corrections, recordings, totals
+from kelong_trainer.corpus import corrections, recordings
+from kelong_trainer.corpus.report import publish
 from kelong_trainer.scoring import held_out
 from kelong_trainer.stages import align, correct, features, ingest, listen, phonemes, slice, transcribe
 
@@ -36,10 +37,9 @@ def prepare(context: RunContext) -> corpora.Corpus:
         corpus = documents.parse(corpora.Corpus, context.store.get(frozen_key), frozen_key, remedy)
         for name in STAGES:
             context.telemetry.cached_stage(name)
-        _publish(context, corpus)
+        _publish(context, corpus, ())
     else:
         corpus = _prepare(context)
-        _publish(context, corpus)
         if context.order.review:
             _wait_for_review(context)
     return corpus
@@ -58,19 +58,20 @@ def _prepare(context: RunContext) -> corpora.Corpus:
     corpus = _after(context, "listen", listen.VERSION, corpus, listening, listen.run)
     corpus = _after(context, "transcribe", transcribe.VERSION, corpus, transcribing, transcribe.run)
     corpus = _after(context, "slice", slice.VERSION, corpus, slice.facts(context), slice.run)
+    remarks = corrections.remarks(corpus, given)
     corpus = _correct(context, corpus, given)
     corpus = _after(context, "phonemes", phonemes.VERSION, corpus, speaking, phonemes.run)
     if not corpus.clips:
-        _publish(context, corpus)
+        _publish(context, corpus, remarks)
         raise BadData(conditions.TOO_FEW_CLIPS, _nothing_left(corpus, len(heard.recordings)))
     corpus = held_out.choose(_after(context, "features", features.VERSION, corpus, encoding, features.run))
-    return _after(context, "align", align.VERSION, corpus, align.facts(context), align.run)
+    corpus = _after(context, "align", align.VERSION, corpus, align.facts(context), align.run)
+    _publish(context, corpus, remarks)
+    return corpus
 
 
 def _correct(context: RunContext, corpus: corpora.Corpus, given: corrections.Corrections) -> corpora.Corpus:
-    """The corpus as a person wants it; what their corrections do not change is said each time, for it is not kept."""
-    for remark in corrections.remarks(corpus, given):
-        log.warning("%s", remark)
+    """The corpus as a person wants it."""
     facts = {**correct.facts(given), "input": codec.digest(corpus)}
     return _stage(context, "correct", correct.VERSION, facts, lambda: correct.run(context, corpus, given))
 
@@ -127,10 +128,14 @@ def _speaker_ids(context: RunContext) -> dict[str, int]:
     return {name: ids[name] if name in ids else next(free) for name in names}
 
 
-def _publish(context: RunContext, corpus: corpora.Corpus) -> None:
-    report = totals.summarise(corpus)
-    context.store.put(layout.corpus_report(context.place), codec.dumps(report), "application/json")
-    context.telemetry.dataset(report)
+def _publish(context: RunContext, corpus: corpora.Corpus, remarks: Sequence[str]) -> None:
+    """The report of the corpus to the store and to the metrics, with what is to be said of corrections."""
+    for remark in remarks:
+        log.warning("%s", remark)
+    try:
+        context.telemetry.dataset(publish.publish(context, corpus, remarks))
+    except accounts.Unbalanced as error:
+        raise Faulty(f"the corpus does not account for every second: {error}") from error
 
 
 def _nothing_left(corpus: corpora.Corpus, recordings_count: int) -> str:

@@ -111,7 +111,8 @@ def remarks(corpus: corpora.Corpus, given: Corrections) -> tuple[str, ...]:
             said.append(f"{start} says nothing of keep")
         elif not (line.text or item.text).strip():
             said.append(f"{start} has no text, and neither has the clip")
-    return tuple(said)
+    more = [f"and {len(said) - NAMED_FAULTS} more corrections that change nothing"] * (len(said) > NAMED_FAULTS)
+    return (*said[:NAMED_FAULTS], *more)
 
 
 def _corrected(
