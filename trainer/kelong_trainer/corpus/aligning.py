@@ -24,10 +24,12 @@ from kelong_contract import corpora
 from kelong_speech.text import symbols
 from kelong_speech.text.utterance import Ids
 
+from kelong_trainer.corpus import marking
+
 Array = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
-VERSION = 1
+VERSION = 2
 ROUNDS = 12
 SLACK_S = 0.2
 STATES = 2
@@ -35,18 +37,20 @@ CEPSTRA = 14
 PRIOR_FRAMES = 20
 LEAST_VARIANCE = 0.02  # of features whose own variance is 1
 OUTSIDE_PER_S = 500.0  # what a second outside a phoneme's window costs, in nats
-# What is silence to the aligner: the edges and all marks. It may also come between any two characters.
-_SILENT = frozenset(symbols.SYMBOL_IDS[mark] for mark in (symbols.PAD, *symbols.MARKS, *symbols.INLINE_MARKS))
+# What is silence to the aligner: the edges, punctuation and pauses. It may also come between any two characters.
+_SILENT = frozenset(symbols.SYMBOL_IDS[mark] for mark in (symbols.PAD, *symbols.MARKS, *symbols.PAUSES))
+_MARKS = frozenset(symbols.SYMBOL_IDS[mark] for mark in symbols.INLINE_MARKS)
 _SILENCE = symbols.SYMBOL_IDS[symbols.PAD]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Heard:
-    """One clip as the aligner needs it."""
+    """One clip as the aligner needs it. `marks_s` are the times of the pauses and breaths among its phonemes."""
 
     ids: Ids
     log_mel: npt.NDArray[np.float32]  # [M, F]
     windows_s: npt.NDArray[np.float32]  # [characters and edges, 2]
+    marks_s: Sequence[tuple[float, float]] = ()
     frame_s: float
 
 
@@ -65,6 +69,15 @@ def character_windows(clip: corpora.Clip, transcript: corpora.Transcript | None)
         latest = bounds[right, 0] if right < len(bounds) else clip.duration_s
         bounds[left + 1 : right] = (min(earliest, latest), max(earliest, latest))
     return bounds
+
+
+def mark_windows(clip: corpora.Clip) -> list[tuple[float, float]]:
+    """The start and the end of each pause and breath among a clip's phones, in seconds from its start.
+
+    None for those that somebody wrote into its text: they may be anywhere beside their character.
+    """
+    heard = [(mark.start_s - clip.start_s, mark.end_s - clip.start_s) for mark in marking.sure(clip.marks)]
+    return heard if len(heard) == sum(phone in symbols.INLINE_MARKS for phone in clip.phones) else []
 
 
 def _spoken(
@@ -155,12 +168,15 @@ class _Chain:
     def of(cls, clip: Heard) -> _Chain:
         rows: list[tuple[int, int, bool, float, float]] = []
         position = 0
+        marks = iter(clip.marks_s)
         for character, count in enumerate(clip.ids.word2ph):
             start, end = clip.windows_s[character] / clip.frame_s
             for index in range(position, position + count):
                 phone = clip.ids.phone_ids[index]
+                if phone in _MARKS:
+                    start, end = (time_s / clip.frame_s for time_s in next(marks, clip.windows_s[character]))
                 if index % 2 == 0:  # a blank; the one that ends a spoken character may hold a silence
-                    if index == position + count - 1 and clip.ids.phone_ids[index - 1] not in _SILENT:
+                    if index == position + count - 1 and clip.ids.phone_ids[index - 1] not in _SILENT | _MARKS:
                         rows.append((STATES * _SILENCE, index, True, start, np.inf))
                 elif phone in _SILENT:
                     rows.append((STATES * _SILENCE, index, False, start, end))

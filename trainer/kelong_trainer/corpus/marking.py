@@ -17,12 +17,14 @@ import difflib
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 from kelong_contract import corpora
+from kelong_speech.text import symbols
 
 from kelong_trainer.corpus import labels, noise, pauses
 from kelong_trainer.corpus.pauses import Levels, Run
@@ -35,6 +37,7 @@ PAUSES_S: tuple[tuple[corpora.MarkKind, float], ...] = (("sp4", 0.9), ("sp3", 0.
 # A deep breath is long, loud or both: how loud it is against the voice, and 6 dB more for twice the length.
 DEEP_DB, USUAL_BREATH_S = -20.0, 0.25
 LEAST_BREATH_CONFIDENCE = 0.5
+LEAST_CONFIDENCE = 0.4  # a mark that is less sure stays with the clip and out of its phones
 # Neither silence nor breath for this long: a cough, a chair, a breath that the detector is not sure of.
 UNSURE_FRAMES = 8
 # The detector hears speech this late at most: what sounds just before it is its beginning.
@@ -57,7 +60,10 @@ GAPS_BACK = 5  # so many gaps before one may be left out on end
 LATIN_SYLLABLES = 0.4  # of a letter in a Latin word
 
 T = TypeVar("T", corpora.Breath, corpora.Stretch)
-_CLOSING = labels.MARKS + "”’」』）》】)"
+# What belongs to the character before it: readings in brackets, punctuation, closing quotes.
+_BRACKETS = r"\[[^\[\]]*\]"
+_CLOSING = re.compile(rf"(?:{_BRACKETS}|[{re.escape(labels.MARKS)}”’」』）》】)])*")
+_WRITTEN_MARK = re.compile(rf"\[(?:{'|'.join(symbols.INLINE_MARKS)})\]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +77,15 @@ class Heard:
     listening: corpora.Listening
 
 
+def sure(marks: Iterable[corpora.Mark]) -> list[corpora.Mark]:
+    """Those of a clip's marks that become phones."""
+    return [mark for mark in marks if mark.confidence >= LEAST_CONFIDENCE]
+
+
 def marks(heard: Heard) -> tuple[corpora.Mark, ...]:
-    """The marks of a clip, in order. None for a text without a character that is spoken."""
+    """The marks of a clip, in order. None for a text that is not spoken, or in which somebody put marks already."""
+    if _WRITTEN_MARK.search(heard.text):
+        return ()
     boundaries = _boundaries(heard)
     if len(boundaries) < 2:
         return ()
@@ -201,7 +214,8 @@ def _near(items: Sequence[T], start_s: float, end_s: float) -> Sequence[T]:
 def _boundaries(heard: Heard) -> list[_Boundary]:
     """The places between spoken characters where a mark may stand, with both ends of the text."""
     text, frames = heard.text, len(heard.levels)
-    spoken = [index for index, char in enumerate(text) if char.isalnum()]
+    in_brackets = {index for match in re.finditer(_BRACKETS, text) for index in range(*match.span())}
+    spoken = [index for index, char in enumerate(text) if char.isalnum() and index not in in_brackets]
     if not spoken:
         return []
     times = [
@@ -219,7 +233,7 @@ def _boundaries(heard: Heard) -> list[_Boundary]:
         before = times[place - 1][1] if place else 0.0
         after = times[place][0] if place < len(spoken) else float(frames)
         between = text[left + 1 : right]
-        closing = next((index for index, char in enumerate(between) if char not in _CLOSING), len(between))
+        closing = match.end() if (match := _CLOSING.match(between)) else 0
         found.append(
             _Boundary(
                 after=left + 1 + closing if place else 0,

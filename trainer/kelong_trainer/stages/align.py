@@ -121,10 +121,19 @@ class _Stage:
             ids=clip_features.ids(clip),
             log_mel=audio.log_mel(audio.linear_spectrogram(sound[None], wanted), wanted)[0].numpy(),
             windows_s=aligning.character_windows(clip, self._transcripts.get(clip.recording)),
+            marks_s=aligning.mark_windows(clip),
             frame_s=wanted.frame_s,
         )
 
 
 def _identity(clip: corpora.Clip) -> Sequence[object]:
     """What of a clip durations depend on; its words' times go with its sound and place."""
-    return (clip.sha256, clip.recording, clip.start_s, clip.phones, clip.word2ph, clip.spoken)
+    return (
+        clip.sha256,
+        clip.recording,
+        clip.start_s,
+        clip.phones,
+        clip.word2ph,
+        clip.spoken,
+        aligning.mark_windows(clip),
+    )

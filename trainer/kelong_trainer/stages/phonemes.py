@@ -1,4 +1,4 @@
-"""Adds to each clip the phones of its text, by the same front end that the server uses."""
+"""Adds to each clip the phones of its text, by the same front end that the server uses, with its pauses and breaths."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from kelong_speech import config, reading, sources
 from kelong_speech.text import frontend
 
 from kelong_trainer.context import BadOrder, RunContext
-from kelong_trainer.corpus import decoding
+from kelong_trainer.corpus import decoding, marking
 
 log = logging.getLogger(__name__)
 
-VERSION = 3
+VERSION = 4
 
 
 def facts(context: RunContext) -> dict[str, object]:
@@ -93,6 +93,8 @@ def _analyse(
         utterance = reader.analyse(clip.text)
     except frontend.UnspeakableText as error:
         return dataclasses.replace(rejected, message=f"{where}: {error.message}")
+    if reader.profile is not frontend.Profile.AS_ORIGINAL:  # which knows no marks
+        utterance = utterance.with_marks((mark.kind, mark.after) for mark in marking.sure(clip.marks))
     symbols = len(utterance.ids().phone_ids)
     frames = clip.samples * sound.sample_rate_hz // decoding.SAMPLE_RATE_HZ // sound.hop_samples
     if symbols > frames:  # alignment gives each symbol a frame at least

@@ -8,13 +8,17 @@ B batch, T phonemes, F frames, S samples.
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from kelong_speech import draws
 from kelong_speech.encoders import TextBatch
 from kelong_speech.synthesiser import Recordings
+from kelong_speech.text import symbols
 from kelong_speech.text.utterance import Ids
 from torch import Tensor
 
@@ -23,6 +27,9 @@ from kelong_trainer.training.ranks import Part
 # A batch of very short clips is bounded too: the decoder's cost counts clips, not frames. A large batch, as many ranks
 # take it, may have one for each 250 frames, which is about 3 s.
 MOST_ITEMS, FRAMES_PER_ITEM = 32, 250
+# Clips that are trained as if nobody had marked their pauses and breaths, so that a text without marks is spoken well.
+PLAIN_SHARE = 0.1
+_MARK_IDS = torch.tensor([symbols.SYMBOL_IDS[mark] for mark in symbols.INLINE_MARKS])
 LENGTH_JITTER = 0.1  # neighbours by length change from epoch to epoch
 
 
@@ -102,6 +109,41 @@ def plan(frame_counts: Sequence[int], batch_frames: int, seed: int, epoch: int) 
         longest = longest_with
     batches.append(tuple(current))
     return tuple(batches[index] for index in draw.permutation(len(batches)))
+
+
+def without_marks(example: Example) -> Example:
+    """A clip as plain text has it: its pauses and breaths, and what was known of them, belong to what they come after.
+
+    Each of them goes with the blank behind it.
+    """
+    ids = example.ids
+    phones = torch.tensor(ids.phone_ids)
+    marked = torch.isin(phones, _MARK_IDS)
+    marked[2::2] |= marked[1:-1:2]
+    places = torch.nonzero(~marked).squeeze(1)  # [T of the plain text]
+    if len(places) == len(phones):
+        return example
+    counts = torch.tensor(ids.word2ph)
+    characters = torch.arange(len(counts)).repeat_interleave(counts)
+    plain = Ids(
+        phone_ids=tuple(phones[places].tolist()),
+        tone_ids=tuple(torch.tensor(ids.tone_ids)[places].tolist()),
+        language_ids=tuple(torch.tensor(ids.language_ids)[places].tolist()),
+        word2ph=tuple(torch.bincount(characters[places], minlength=len(counts)).tolist()),
+    )
+    durations = example.durations
+    if durations is not None:
+        owners = torch.cumsum((~marked).long(), 0) - 1
+        durations = durations.new_zeros(len(places)).index_add(0, owners, durations)
+    features = example.text_features
+    return dataclasses.replace(
+        example, ids=plain, durations=durations, text_features=None if features is None else features[:, places]
+    )
+
+
+def is_plain(clip: str, seed: int, epoch: int) -> bool:
+    """Whether a clip is trained without its marks in an epoch: by chance, and always the same."""
+    return math.ldexp(draws.seed_of("marks", clip, epoch, seed) >> 10, -53) < PLAIN_SHARE
 
 
 def divide(frame_counts: Sequence[int], ranks: int) -> tuple[tuple[int, ...], ...]:

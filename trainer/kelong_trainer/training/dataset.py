@@ -14,6 +14,7 @@ from kelong_contract import conditions, corpora, layout
 from kelong_contract import store as stores
 from kelong_speech import audio
 from kelong_speech.config import VoiceConfig
+from kelong_speech.text import symbols
 from kelong_speech.text.utterance import Ids
 from torch import Tensor
 
@@ -110,10 +111,15 @@ class Dataset:
         """Frames of every clip."""
         return [clip_sound.frames(clip, self._config) for clip, _ in self._clips]
 
-    @property
-    def phone_counts(self) -> list[int]:
-        """Symbols of every clip, as the text encoder sees them."""
-        return [len(ids.phone_ids) for _, ids in self._clips]
+    def digest(self, index: int) -> str:
+        """The digest of a clip's sound, by which it draws."""
+        return self._clips[index][0].sha256
+
+    def phone_count(self, index: int, *, plain: bool) -> int:
+        """Symbols of a clip, as the text encoder sees them; of its text without pauses and breaths if `plain`."""
+        clip, ids = self._clips[index]
+        marks = sum(phone in symbols.INLINE_MARKS for phone in clip.phones) if plain else 0
+        return len(ids.phone_ids) - 2 * marks
 
     def fetch(self, index: int) -> Example:
         """A clip by its index, from memory if it is there."""

@@ -1,4 +1,4 @@
-"""A rank's batches, loaded ahead on one thread, which draws nothing at random."""
+"""A rank's batches, loaded ahead on one thread. What it leaves out by chance depends on seed, epoch and clip alone."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Loader:
     ) -> None:
         self._dataset, self._batch_frames, self._seed, self._hop_samples = dataset, batch_frames, seed, hop_samples
         self._ranks = ranks
-        self._frame_counts, self._phone_counts = dataset.frame_counts, dataset.phone_counts
+        self._frame_counts = dataset.frame_counts
         self._ready: queue.Queue[Loaded | BaseException] = queue.Queue(maxsize=BATCHES_AHEAD)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(start,), name="loader", daemon=True)
@@ -79,17 +79,22 @@ class Loader:
             for index in range(first, len(planned)):
                 last = index + 1 == len(planned)
                 after = Position(epoch=epoch + 1) if last else Position(epoch=epoch, batch=index + 1)
-                yield Loaded(batch=self._batch(planned[index]), after=after)
+                yield Loaded(batch=self._batch(planned[index], epoch), after=after)
             epoch, first = epoch + 1, 0
 
-    def _batch(self, clips: Sequence[int]) -> Batch:
-        frame_counts = self._frame_counts
+    def _batch(self, clips: Sequence[int], epoch: int) -> Batch:
+        frame_counts, dataset = self._frame_counts, self._dataset
+        plain = {clip: batches.is_plain(dataset.digest(clip), self._seed, epoch) for clip in clips}
         positions = batches.divide([frame_counts[clip] for clip in clips], self._ranks.size)[self._ranks.rank]
         part = Part(
             positions=positions,
             items=len(clips),
             frames=sum(frame_counts[clip] for clip in clips),
-            phones=sum(self._phone_counts[clip] for clip in clips),
+            phones=sum(dataset.phone_count(clip, plain=plain[clip]) for clip in clips),
         )
         own = [clips[place] for place in positions] or [min(clips, key=lambda clip: frame_counts[clip])]
-        return batches.collate([self._dataset.fetch(clip) for clip in own], self._hop_samples, part)
+        examples = (dataset.fetch(clip) for clip in own)
+        chosen = [
+            batches.without_marks(each) if plain[clip] else each for clip, each in zip(own, examples, strict=True)
+        ]
+        return batches.collate(chosen, self._hop_samples, part)
