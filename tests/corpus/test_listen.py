@@ -49,6 +49,10 @@ def test_speech_and_the_quiet_between_are_heard_where_they_are(place, truth, ord
         assert within_s / spoken_s > 0.85
         for stretch in listening.speech:
             assert any(item.start_s < stretch.end_s and stretch.start_s < item.end_s for item in told.sentences)
+        for breath in told.breaths:
+            found = [item for item in listening.breaths if item.start_s < breath.end_s and breath.start_s < item.end_s]
+            assert len(found) == 1 and found[0].confidence >= 0.5, breath
+        assert len(listening.breaths) == len(told.breaths)
     room = heard[PREFIX + "room.wav"]
     assert room.speech == () and room.noise_floor_dbfs == pytest.approx(-45, abs=1)
 

@@ -27,8 +27,9 @@ BLOCK_S = 10
 # Measured on speech with known times: starts come 45 ms late (p90 92), ends 9 ms; no breath is taken for speech.
 # No padding here: who cuts knows better how much of a pause to keep.
 VAD = vad.VadOptions(min_silence_duration_ms=100, min_speech_duration_ms=100, speech_pad_ms=0)
-# A window ends where this much sounds least: not inside of a breath.
+# A window ends in the first so long a part of its pause that is about as quiet as any: before a breath, not inside.
 _ENDING_FRAMES = 10
+_ABOUT_DB = 2.0
 _FRAME = round(noise.FRAME_S * SAMPLE_RATE_HZ)
 
 Samples = npt.NDArray[np.float32]
@@ -98,8 +99,8 @@ def _end(levels: noise.Levels, speech: tuple[Stretch, ...]) -> int:
     inside = levels[first:last]
     if len(inside) < _ENDING_FRAMES:
         return (first + last) // 2
-    sums = np.convolve(inside.astype(np.float64), np.ones(_ENDING_FRAMES), mode="valid")
-    return first + int(np.argmin(sums)) + _ENDING_FRAMES // 2
+    means = np.convolve(inside.astype(np.float64), np.ones(_ENDING_FRAMES) / _ENDING_FRAMES, mode="valid")
+    return first + int(np.flatnonzero(means <= means.min() + _ABOUT_DB)[0]) + _ENDING_FRAMES // 2
 
 
 def _blocks(path: pathlib.Path) -> Iterator[tuple[Samples, noise.Levels]]:

@@ -10,16 +10,19 @@ import dataclasses
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from kelong_contract import codec, corpora, layout
 
 from kelong_trainer import documents, telemetry
 from kelong_trainer.context import RunContext
-from kelong_trainer.corpus import decoding, noise, recordings, voice_activity
+from kelong_trainer.corpus import breaths, decoding, noise, recordings, voice_activity
 
 log = logging.getLogger(__name__)
 
 VERSION = 1
+
+T = TypeVar("T", corpora.Stretch, corpora.Breath)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +35,8 @@ class Heard:
 
 def facts(context: RunContext) -> dict[str, object]:
     """What the result depends on besides the recordings and this code."""
-    return {"decoding": decoding.VERSION, "voice_activity": voice_activity.VERSION, "noise": noise.VERSION}
+    modules = (decoding, voice_activity, noise, breaths)
+    return {"versions": {module.__name__.rpartition(".")[2]: module.VERSION for module in modules}}
 
 
 def run(context: RunContext, corpus: corpora.Corpus) -> corpora.Corpus:
@@ -73,15 +77,18 @@ class _Stage:
     def _listen(self, recording: corpora.Recording, advance: Callable[[float], None]) -> Heard:
         floor = noise.Floor()
         speech: list[corpora.Stretch] = []
+        inhales: list[corpora.Breath] = []
         for window in voice_activity.windows(self._source.mono(recording)):
             self._context.check_stopping()
             floor.add(window.levels, window.speech)
             speech += [_moved(stretch, window.start_s) for stretch in window.speech]
+            inhales += [_moved(breath, window.start_s) for breath in breaths.find(window.samples, window.speech)]
             advance(window.duration_s)
-        return Heard(
-            listening=corpora.Listening(key=recording.key, noise_floor_dbfs=floor.dbfs(), speech=tuple(speech))
+        listening = corpora.Listening(
+            key=recording.key, noise_floor_dbfs=floor.dbfs(), speech=tuple(speech), breaths=tuple(inhales)
         )
+        return Heard(listening=listening)
 
 
-def _moved(stretch: corpora.Stretch, offset_s: float) -> corpora.Stretch:
-    return corpora.Stretch(start_s=stretch.start_s + offset_s, end_s=stretch.end_s + offset_s)
+def _moved(item: T, offset_s: float) -> T:
+    return dataclasses.replace(item, start_s=item.start_s + offset_s, end_s=item.end_s + offset_s)
