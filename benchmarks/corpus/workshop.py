@@ -21,7 +21,7 @@ from corpus import truth
 from kelong_contract import codec, corpora, environment, layout, manifests, orders
 from kelong_contract import store as stores
 from kelong_trainer import context, pipeline, telemetry
-from kelong_trainer.corpus import recordings
+from kelong_trainer.corpus import catalogue, recordings
 
 NAMESPACE, SPEAKER = "bench", "Speaker"
 INGEST, CORRECT = "ingest", "correct"
@@ -113,7 +113,7 @@ def _names(until: str) -> list[str]:
 
 
 def _stage(
-    stage: ModuleType, run: context.RunContext, listing: recordings.Listing, before: list[corpora.Corpus]
+    stage: ModuleType, run: context.RunContext, listing: catalogue.Listing, before: list[corpora.Corpus]
 ) -> corpora.Corpus:
     if before:
         found: corpora.Corpus = stage.run(run, before[-1])

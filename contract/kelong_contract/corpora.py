@@ -74,8 +74,8 @@ class Recording:
     """One file of the dataset source. `duration_s` is 0 and `sound` None where it could not be decoded.
 
     `text` is the transcript that came with it, empty where there was none. A stretch of a file that a list names is a
-    recording of its own: `part` says where it lies, `key` ends with `#t=start,end`, `sha256` stands for the file and the
-    stretch, and `sound` is the whole file's. What no line names of that file is one more, rejected, with `#rest`.
+    recording of its own: `part` says where it lies, `key` ends with `#t=start,end`, `sha256` stands for the file and
+    the stretch, and `sound` is the whole file's. What no line names of that file is one more, rejected, with `#rest`.
     """
 
     key: str

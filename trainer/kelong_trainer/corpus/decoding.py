@@ -57,6 +57,21 @@ def decode(path: pathlib.Path, target: pathlib.Path, check: Callable[[], None] =
     return decoded
 
 
+def cut(source: pathlib.Path, target: pathlib.Path, start_s: float, end_s: float) -> None:
+    """Write a stretch of what `decode` wrote to a file like it."""
+    part = target.with_name(target.name + ".part")
+    left = round(end_s * SAMPLE_RATE_HZ) - round(start_s * SAMPLE_RATE_HZ)
+    with (
+        soundfile.SoundFile(source) as whole,
+        soundfile.SoundFile(part, "w", SAMPLE_RATE_HZ, 1, format="FLAC", subtype="PCM_16") as file,
+    ):
+        whole.seek(round(start_s * SAMPLE_RATE_HZ))
+        while left > 0 and (samples := whole.read(min(left, media.BLOCK_SAMPLES), dtype="int16")).size:
+            file.write(samples)
+            left -= len(samples)
+    part.replace(target)
+
+
 def _write(reader: media.Reader, choice: channels.Choice, target: pathlib.Path, gain: float) -> tuple[Decoded, float]:
     """What the file gave, and its greatest sample; figures are of the sound before `gain`."""
     meter, clipping = levels.Meter(SAMPLE_RATE_HZ), levels.Clipping()

@@ -6,51 +6,28 @@ Called by the stages that need sound. A pod that starts afresh decodes again onl
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import os
 import pathlib
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from kelong_contract import conditions, corpora, environment, layout, names
 from kelong_contract import store as stores
 from kelong_contract.patience import PatientStore
 
 from kelong_trainer.context import BadData, BadOrder, RunContext
-from kelong_trainer.corpus import decoding
+from kelong_trainer.corpus import catalogue, decoding, lists, media
 
 log = logging.getLogger(__name__)
 
-# Files that people keep beside recordings. Everything else is tried, and named if it holds no sound.
-_TEXTS = (".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".ini", ".log")
-_LABELS = (".lab", ".srt", ".vtt", ".lrc", ".ass", ".textgrid", ".md5", ".sha256")
-_DOCUMENTS = (".pdf", ".doc", ".docx", ".xls", ".xlsx", ".ppt", ".pptx", ".html", ".htm", ".py", ".sh", ".bat")
-_PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".svg")
-_NOT_MEDIA = frozenset((*_TEXTS, *_LABELS, *_DOCUMENTS, *_PICTURES))
-_NOT_MEDIA_NAMES = frozenset(("thumbs.db", "desktop.ini", "license", "readme", "sha256sums", "md5sums"))
+# A transcript of 100 hours has about 6 MB.
+MOST_TEXT_BYTES = 256 << 20
 
 
-@dataclass(frozen=True, kw_only=True)
-class Listed:
-    """One file of the source that may hold sound. `key` is a full key of the source's store."""
-
-    key: str
-    speaker: str
-    size_bytes: int
-    etag: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Listing:
-    """What lies under the source's prefixes, and the files passed over because they are plainly no recordings.
-
-    `unreadable` are the keys of a volume's files that we may not read: `files` does not change when we may.
-    """
-
-    files: tuple[Listed, ...]
-    passed_over: tuple[str, ...]
-    unreadable: tuple[str, ...]
+class LeadsOutside(Exception):
+    """A link on a volume that leads out of it: whoever fills the volume must not make us read this machine's files."""
 
 
 class Source:
@@ -58,8 +35,9 @@ class Source:
 
     def __init__(self, context: RunContext) -> None:
         dataset = context.order.dataset
+        self._order = context.order
         self._prefix = dataset.prefix
-        self._speakers = context.order.speakers
+        self._check = context.check_stopping
         self._work_dir = context.work_dir
         self._store: stores.Store
         if dataset.type == "PersistentVolumeClaim":
@@ -78,26 +56,23 @@ class Source:
         # A volume's files are read where they are; everything else is fetched first.
         self._folder = self._store.root if isinstance(self._store, stores.FolderStore) else None
 
-    def listing(self) -> Listing:
+    def listing(self) -> catalogue.Listing:
         """Every file, by key. One under two speakers' prefixes belongs to the longer; raises BadOrder if equal."""
-        prefixes = [(layout.below(self._prefix, speaker.prefix), speaker.name) for speaker in self._speakers]
+        root = layout.below(self._prefix, "")
+        prefixes = [(layout.below(root, speaker.prefix), speaker.name) for speaker in self._order.speakers]
+        is_list = self._order.dataset.format != "AudioFolder"
+        tables = [] if is_list else [layout.dataset_file(root, name) for name in catalogue.TABLES]
+        found = {item.key: item for key in tables for item in self._store.list(key) if item.key == key}
         shared = sorted({prefix for prefix, _ in prefixes if [other for other, _ in prefixes].count(prefix) > 1})
-        if shared:
+        if shared and not is_list and not found:  # a list may say who speaks
             both = " and ".join(name for prefix, name in prefixes if prefix == shared[0])
             message = f"the speakers {both} have the same prefix '{shared[0]}': give each a folder of their own"
             raise BadOrder(conditions.SPEAKERS_OVERLAP, message)
-        owners: dict[str, tuple[int, Listed]] = {}
-        passed_over = set()
-        for prefix, name in prefixes:
-            for item in self._store.list(prefix):
-                if not _may_be_media(item.key.removeprefix(self._prefix)):
-                    passed_over.add(item.key)
-                elif owners.get(item.key, (-1,))[0] < len(prefix):
-                    found = Listed(key=item.key, speaker=name, size_bytes=item.size_bytes, etag=item.etag)
-                    owners[item.key] = (len(prefix), found)
-        files = tuple(listed for _, (_, listed) in sorted(owners.items()))
-        unreadable = tuple(listed.key for listed in files if not self._is_readable(listed.key))
-        return Listing(files=files, passed_over=tuple(sorted(passed_over)), unreadable=unreadable)
+        for prefix in [root] if is_list else [prefix for prefix, _ in prefixes]:
+            found |= {item.key: item for item in self._store.list(prefix)}
+        made = catalogue.make(self._order, found.values(), self._bytes, self.name)
+        unreadable = tuple(file.key for file in made.files if file.etag and not self._is_readable(file.key))
+        return dataclasses.replace(made, unreadable=unreadable)
 
     def _is_readable(self, key: str) -> bool:
         return self._folder is None or os.access(self._folder / key, os.R_OK, effective_ids=True)
@@ -109,6 +84,8 @@ class Source:
             path = self._folder / stores.check_key(key)
             if not path.is_file():
                 raise stores.NoSuchObject(f"'{key}' does not exist in {self._folder}")
+            if not path.resolve().is_relative_to(self._folder.resolve()):
+                raise LeadsOutside(f"{key} is a link to a place outside {self.name}: put the file itself there")
             yield path
             return
         self._work_dir.mkdir(parents=True, exist_ok=True)
@@ -122,42 +99,58 @@ class Source:
 
         Raises BadData for one that may not be read.
         """
-        key = layout.dataset_file(self._prefix, name)
         try:
-            with self.file(key) as path:
-                return path.read_bytes()
+            return self._bytes(layout.dataset_file(self._prefix, name))
         except stores.NoSuchObject:
             return None
+
+    def transcript(self, key: str) -> str:
+        """The text of a file beside a recording; raises `lists.Unreadable` and what `read` raises."""
+        return lists.transcript(self._bytes(key))
+
+    def _bytes(self, key: str) -> bytes:
+        try:
+            with self.file(key) as path:
+                if path.stat().st_size > MOST_TEXT_BYTES:
+                    message = f"'{key}' has {path.stat().st_size} bytes, a text may have {MOST_TEXT_BYTES}"
+                    raise BadData(conditions.DATASET_INVALID, message)
+                return path.read_bytes()
         except PermissionError as error:
             message = f"'{key}' cannot be read: {error.strerror}; let user {os.geteuid()} read it"
             raise BadData(conditions.DATASET_INVALID, message) from None
+        except LeadsOutside as error:
+            raise BadData(conditions.DATASET_INVALID, str(error)) from None
 
     def mono(self, recording: corpora.Recording) -> pathlib.Path:
         """The recording as mono FLAC at the training rate, decoded now unless it lies in the work folder."""
         target = mono_path(self._work_dir, recording.sha256)
         if target.exists():
             return target
+        if recording.part is None:
+            return self._decoded(recording.key, recording.sha256)
+        part = recording.part
+        decoding.cut(self._decoded(part.key, part.sha256), target, part.start_s, part.end_s)
+        return target
+
+    def _decoded(self, key: str, sha256: str) -> pathlib.Path:
+        """A whole file, decoded now unless it lies in the work folder."""
+        target = mono_path(self._work_dir, sha256)
+        if target.exists():
+            return target
         try:
-            with self.file(recording.key) as path:
-                if stores.digest_file(path) != recording.sha256:
-                    raise BadData(conditions.RECORDINGS_CHANGED, _changed(recording.key))
-                decoding.decode(path, target)
-        except stores.NoSuchObject:
-            raise BadData(conditions.RECORDINGS_CHANGED, _changed(recording.key)) from None
+            with self.file(key) as path:
+                if stores.digest_file(path) != sha256:
+                    raise BadData(conditions.RECORDINGS_CHANGED, _changed(key))
+                decoding.decode(path, target, self._check)
+        except (stores.NoSuchObject, LeadsOutside, media.Undecodable):
+            raise BadData(conditions.RECORDINGS_CHANGED, _changed(key)) from None
         return target
 
 
 def mono_path(work_dir: pathlib.Path, sha256: str) -> pathlib.Path:
-    """Where the decoded sound of a recording lies in the work folder, by the digest of the file it came from."""
+    """Where the decoded sound of a recording lies in the work folder, by the digest of what it came from."""
     return work_dir / "mono" / f"{sha256}-{decoding.VERSION}.flac"
 
 
 def _changed(key: str) -> str:
     return f"the recording '{key}' was changed or removed while it was prepared; start again with all in place"
-
-
-def _may_be_media(key: str) -> bool:
-    path = pathlib.PurePosixPath(key)
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    named = path.suffix.lower() in _NOT_MEDIA or path.name.lower() in _NOT_MEDIA_NAMES
-    return not (hidden or named or key.endswith("/"))
