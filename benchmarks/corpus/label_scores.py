@@ -10,12 +10,13 @@ import jiwer
 import pypinyin
 from corpus import scores, spans, truth
 from kelong_contract import corpora
+from kelong_trainer.corpus import doubt
 
 # What is read aloud of a text: hanzi, figures and Latin letters. Marks are nobody's label error.
 SPOKEN = re.compile(r"[一-鿿0-9A-Za-z]")
 # A review of this share of the clips, the least trusted first.
 REVIEW_SHARE = 0.05
-_GRADES = {None: 2, "A": 3, "B": 2, "C": 1}
+REJECTED = -1.0  # what is trusted less than any clip that is kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class Judged:
     key: str
     said: str
     label: str
-    trust: tuple[float, ...]
+    trust: float
     rejected: bool
 
     @property
@@ -60,12 +61,10 @@ def judged(takes: Iterable[truth.Take], corpus: corpora.Corpus) -> tuple[Judged,
     for take in takes:
         mine = scores.of_take(corpus, take)
         for clip in mine.clips:
-            second = clip.measures.agreement if clip.measures.agreement is not None else clip.confidence
-            trust = (float(_GRADES[clip.grade]), min(second, clip.confidence))
-            found.append(_judged(take, clip, clip.recording, clip.text, trust, rejected=False))
+            found.append(_judged(take, clip, clip.recording, clip.text, doubt.trust(clip), rejected=False))
         for item in mine.rejections:
             if item.sha256:
-                found.append(_judged(take, item, item.recording, item.text, (0.0, 0.0), rejected=True))
+                found.append(_judged(take, item, item.recording, item.text, REJECTED, rejected=True))
     return tuple(found)
 
 
@@ -75,22 +74,16 @@ def labels(clips: Sequence[Judged]) -> Labels:
     characters = sum(len(clip.said) for clip in kept)
     errors = [float(clip.errors) for clip in kept]
     syllables = sum(_syllable_errors(clip.said, clip.label) for clip in kept)
-    ranks = trust_ranks(kept)
+    trusts = [clip.trust for clip in kept]
     by_errors = [-clip.cer for clip in kept]
     return Labels(
         clips=len(kept),
         characters=characters,
         cer=sum(errors) / max(characters, 1),
         syllable_error_rate=syllables / max(characters, 1),
-        caught=scores.caught(ranks, errors, REVIEW_SHARE),
+        caught=scores.caught(trusts, errors, REVIEW_SHARE),
         best_caught=scores.caught(by_errors, errors, REVIEW_SHARE),
     )
-
-
-def trust_ranks(clips: Sequence[Judged]) -> list[float]:
-    """The place of each clip among all levels of trust, from 0 for the least."""
-    levels = {level: float(number) for number, level in enumerate(sorted({clip.trust for clip in clips}))}
-    return [levels[clip.trust] for clip in clips]
 
 
 def said_in(take: truth.Take, span: spans.Timed) -> str:
@@ -99,9 +92,7 @@ def said_in(take: truth.Take, span: spans.Timed) -> str:
     return "".join(one.text for one in spoken if span.start_s <= (one.start_s + one.end_s) / 2 < span.end_s)
 
 
-def _judged(
-    take: truth.Take, span: spans.Timed, recording: str, text: str, trust: tuple[float, ...], *, rejected: bool
-) -> Judged:
+def _judged(take: truth.Take, span: spans.Timed, recording: str, text: str, trust: float, *, rejected: bool) -> Judged:
     label = "".join(SPOKEN.findall(text))
     return Judged(key=recording, said=said_in(take, span), label=label, trust=trust, rejected=rejected)
 

@@ -107,7 +107,7 @@ def of_take(corpus: corpora.Corpus, take: truth.Take) -> corpora.Corpus:
     """What the corpus has of one take."""
 
     def mine(key: str) -> bool:
-        return PurePosixPath(key).name.split(".")[0] == take.name
+        return name_of(key) == take.name
 
     return corpora.Corpus(
         stage=corpus.stage,
@@ -118,6 +118,11 @@ def of_take(corpus: corpora.Corpus, take: truth.Take) -> corpora.Corpus:
         clips=tuple(sorted((item for item in corpus.clips if mine(item.recording)), key=lambda item: item.start_s)),
         rejections=tuple(item for item in corpus.rejections if mine(item.recording)),
     )
+
+
+def name_of(key: str) -> str:
+    """The take that a recording of the corpus is."""
+    return PurePosixPath(key).name.split(".")[0]
 
 
 def lengths(takes: Iterable[truth.Take], corpus: corpora.Corpus, bounds: orders.Slicing) -> Lengths:

@@ -19,18 +19,18 @@ from corpus import sounds, studio, truth, voices
 VERSION: Final = 1
 SEED: Final = 761_903
 CLEAN_NOISE_DBFS: Final = (-60.0, -45.0, -36.0)
-CLEAN_MINUTES: Final = {-60.0: 8.0, -45.0: 4.0, -36.0: 4.0}
+CLEAN_MINUTES: Final = {-60.0: 6.0, -45.0: 3.0, -36.0: 3.0}
 FILE_S: Final = 90.0
 PAUSE_S: Final = (0.1, 1.2)
 BREATH_DBFS: Final = (-48.0, -30.0)
 NO_BREATH_DBFS: Final = (-46.0, -28.0)
 
 TABLE_S: Final = 80.0
-TABLE_TAKES: Final = 2
+TABLE_TAKES: Final = 1
 BURST_S, BURST_DBFS = (2.0, 5.0), -22.0
 
 LISTENED_EVENTS: Final = 240
-INTERVIEWS: Final = 8
+INTERVIEWS, INTERVIEW_S = 8, 60.0
 SUPPLIED, WRONG_EVERY = 80, 20
 # What is wrong with a supplied transcript, one after the other.
 FAULTS: Final = ("another text", "a sentence too few", "a sentence too many", "some characters")
@@ -147,7 +147,7 @@ def interviews(voice: voices.Voice) -> Iterator[studio.Made]:
         # How many sentences the other says at a time: nothing but the other in one recording, nobody else in another.
         own, other = ((3, 0), (0, 3), (1, 1), (4, 1), (3, 3), (6, 4), (2, 1), (5, 2))[number % 8]
         tape.pause(random.uniform(0.3, 1.0))
-        while tape.length_s < FILE_S:
+        while tape.length_s < INTERVIEW_S:
             for is_other in [False] * own + [True] * other:
                 tape.say(speech.sentence(), other=is_other, level_dbfs=studio.SPEECH_DBFS - 2 * is_other)
                 tape.pause(random.uniform(0.25, 1.2))
@@ -155,14 +155,14 @@ def interviews(voice: voices.Voice) -> Iterator[studio.Made]:
 
 
 def supplied(voice: voices.Voice) -> Iterator[studio.Made]:
-    """Cut clips of 8 to 14 s with transcripts, one in twenty of them wrong."""
+    """Cut clips of 5 to 11 s with transcripts, one in twenty of them wrong."""
     speech = Speech(voice, "supplied")
     for number in range(SUPPLIED):
         name = f"line{number:03d}"
         tape, random = speech.tape(name)
         tape.pause(0.3)
         said: list[str] = []
-        length_s = random.uniform(7.0, 12.0)
+        length_s = random.uniform(4.0, 7.0)
         while tape.length_s < length_s:
             said.append(speech.sentence())
             tape.say(said[-1])
@@ -178,21 +178,21 @@ def spoiled(voice: voices.Voice) -> Iterator[studio.Made]:
     kinds: tuple[truth.Kind, ...] = ("hum", "clipping", "music")
     for kind in kinds:
         tape, random = speech.tape(kind)
-        _talk(tape, speech, random, 80.0)
-        tape.spoil(kind, 40.0, tape.length_s, -30.0 if kind == "hum" else -27.0)
+        _talk(tape, speech, random, 60.0)
+        tape.spoil(kind, 30.0, tape.length_s, -30.0 if kind == "hum" else -27.0)
         yield tape.finish(f"talk-with-{kind}", -60.0)
     tape, random = speech.tape("jingle")
     _talk(tape, speech, random, 30.0)
-    tape.play(25.0, -18.0)
-    _talk(tape, speech, random, 60.0 + 25.0)
+    tape.play(20.0, -18.0)
+    _talk(tape, speech, random, 75.0)
     yield tape.finish("music-between", -60.0)
     tape, random = speech.tape("only-music")
     tape.play(40.0, -18.0)
     yield tape.finish("music-alone", -70.0)
     tape, random = speech.tape("long-silence")
     _talk(tape, speech, random, 30.0)
-    tape.pause(40.0)
-    _talk(tape, speech, random, 90.0)
+    tape.pause(30.0)
+    _talk(tape, speech, random, 75.0)
     yield tape.finish("silence-between", -60.0)
 
 

@@ -99,7 +99,8 @@ def hum(random: Random, count: int) -> Samples:
     """The mains: 50 Hz and its odd harmonics."""
     time_s = np.arange(count) / RATE_HZ
     waves = [np.sin(2 * np.pi * (50 * n * time_s + random.uniform())) / n for n in (1, 2, 3, 5, 7, 9, 11)]
-    return np.sum(waves, axis=0).astype(np.float32)
+    humming: Samples = np.sum(waves, axis=0).astype(np.float32)
+    return humming
 
 
 def music(random: Random, count: int, *, drums: bool = True) -> Samples:
@@ -114,7 +115,8 @@ def music(random: Random, count: int, *, drums: bool = True) -> Samples:
         if drums:
             hit = _drum(random, number, min(beat, count - start))
             sound[start : start + len(hit)] += hit
-    return sound.astype(np.float32)
+    played: Samples = sound.astype(np.float32)
+    return played
 
 
 def at_level(samples: Samples, level_dbfs: float) -> Samples:
