@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,12 +104,12 @@ def _drawn(panel: Panel, top: float, last: float) -> Iterator[str]:
     def y(value: float) -> float:
         return top + HEIGHT * (1 - min(max(value / panel.highest, 0), 1))
 
-    yield f'<text x="{LEFT}" y="{top - 8}" font-weight="bold">{panel.title}</text>'
+    yield f'<text x="{LEFT}" y="{top - 8}" font-weight="bold">{panel.title}, by training step</text>'
     yield f'<rect x="{LEFT}" y="{top}" width="{WIDTH}" height="{HEIGHT}" fill="none" stroke="#888"/>'
-    for part in range(5):
-        value, step = panel.highest * part / 4, last * part / 4
-        yield f'<text x="{LEFT - 6}" y="{y(value) + 4}" text-anchor="end">{value:.3g}</text>'
-        yield f'<text x="{x(step)}" y="{top + HEIGHT + 16}" text-anchor="middle">{step:.0f}</text>'
+    for value in _ticks(panel.highest):
+        yield f'<text x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:g}</text>'
+    for step in _ticks(last):
+        yield f'<text x="{x(step):.1f}" y="{top + HEIGHT + 16}" text-anchor="middle">{step:g}</text>'
     for (name, curve), colour in zip(panel.curves.items(), COLOURS, strict=False):
         points = " ".join(f"{x(step):.1f},{y(value):.1f}" for step, value in curve)
         yield f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
@@ -119,6 +120,13 @@ def _drawn(panel: Panel, top: float, last: float) -> Iterator[str]:
     for name, colour in zip(panel.curves, COLOURS, strict=False):
         yield f'<text x="{LEFT + WIDTH - 10}" y="{top + 18 + offset}" text-anchor="end" fill="{colour}">{name}</text>'
         offset += 16
+
+
+def _ticks(highest: float) -> list[float]:
+    """Round numbers from 0 to at most the highest, about five of them."""
+    magnitude = 10.0 ** math.floor(math.log10(highest))
+    step = next(magnitude * part for part in (0.2, 0.5, 1, 2) if highest <= 5.5 * magnitude * part)
+    return [round(index * step, 6) for index in range(int(highest / step + 1e-9) + 1)]
 
 
 def main() -> None:
