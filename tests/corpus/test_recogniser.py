@@ -1,12 +1,13 @@
-"""What is done around Whisper: simplified characters, windows of long recordings, languages that are not ours."""
+"""What is done around Whisper: simplified characters, passages of long recordings, nothing heard in noise."""
 
+import numpy as np
 import pytest
 import soxr
 import torch
-from kelong_contract import store
+from kelong_contract import corpora, store
 from kelong_demo import files
 from kelong_trainer import context, pipeline
-from kelong_trainer.corpus import decoding, recogniser, voice_activity
+from kelong_trainer.corpus import decoding, inventions, passages, recogniser, voice_activity
 
 
 def at_16_khz(path):
@@ -50,16 +51,38 @@ def test_a_long_recording_is_heard_in_windows_that_end_in_pauses(truth, tmp_path
     assert spoken_s == pytest.approx(sum(item.end_s - item.start_s for item in whole), rel=0.03)
 
 
-def test_mandarin_is_taken_for_mandarin(model, truth):
-    language = model.language(at_16_khz(truth[0] / "01.wav"))
-    assert language.code == "zh" and not language.is_other
+def test_what_is_said_in_passages_is_heard_with_times_and_language(model, truth):
+    sound, sentences = at_16_khz(truth[0] / "01.wav"), truth[1].recordings[0].sentences
+    spans = [(sentences[0].start_s - 0.2, sentences[2].end_s + 0.2), (sentences[3].start_s - 0.2, sentences[4].end_s)]
+    heard = model.hear([sound[round(start_s * 16000) : round(end_s * 16000)] for start_s, end_s in spans])
+    for (start_s, end_s), said, hearing in zip(spans, (sentences[:3], sentences[3:5]), heard, strict=True):
+        assert hearing.language == "zh" and hearing.mandarin > 0.9 and hearing.silence < 0.6 and not hearing.loops
+        assert all(0 <= word.start_s <= word.end_s <= end_s - start_s + 0.1 for word in hearing.words)
+        text = "".join(word.text for word in hearing.words)
+        assert abs(len(text.strip("，。？！")) - sum(len(item.text) for item in said)) <= 4, text
+
+
+def test_nothing_is_believed_that_is_heard_in_noise(model):
+    noise = (0.05 * np.random.default_rng(3).standard_normal(6 * 16000)).astype(np.float32)
+    (heard,) = model.hear([noise])
+    speech = (corpora.Stretch(start_s=0.0, end_s=6.0),)  # even if the detector takes it for speech
+    assert inventions.believed(heard.words, speech, heard.silence) == ()
 
 
 @pytest.mark.parametrize(
-    ("code", "probability", "other"), [("en", 0.95, True), ("en", 0.6, False), ("zh", 0.99, False), ("zh", 0.3, False)]
+    ("text", "echoes"),
+    [
+        ("以下是普通话的句子。", True),
+        ("这位是普通话的", True),
+        ("好，以下是普通话的句子。今天我们出去玩", True),
+        ("今天早上我起得很晚", False),
+        ("他的普通话说得很好，我每天早上都跟着他练习一个小时", False),
+        ("", False),
+    ],
 )
-def test_another_language_is_believed_only_when_clear(code, probability, other):
-    assert recogniser.Language(code=code, probability=probability).is_other is other
+def test_the_prompt_is_known_when_it_comes_back(text, echoes):
+    word = corpora.Word(text=text, start_s=0.0, end_s=1.0, probability=1.0)
+    assert recogniser.echoes_prompt([word]) is echoes
 
 
 def test_a_gpu_that_is_not_there_is_an_error_with_a_sentence(whisper_folder):
@@ -80,7 +103,8 @@ def test_a_stop_within_a_long_recording_keeps_the_windows_before_it(
     truth, whisper_folder, stopping_store, trainer, order_of, monkeypatch
 ):
     folder, told = truth
-    monkeypatch.setattr(voice_activity, "WINDOW_S", 12.0)
+    monkeypatch.setattr(recogniser, "BATCH", 1)
+    monkeypatch.setattr(passages, "LONGEST_S", 10.0)
     place = stopping_store("/windows/")
     place.put_file("recordings/lab/khazix/01.wav", folder / "01.wav")
     order = order_of(f"path:{whisper_folder}")

@@ -1,15 +1,18 @@
-"""Hears what is said in a recording: faster-whisper with its bundled Silero VAD, Traditional characters simplified.
+"""Hears what is said: faster-whisper over passages of a recording, Traditional characters simplified.
 
-Called by the transcribe stage. It knows neither the store nor files: samples in, words and stretches of speech out.
-Times count from the first sample it is given.
+Called by the transcribe stage. It knows neither the store nor files: samples in, words out, whose times count from the
+first sample of their passage. The same sound gives the same words: nothing is drawn.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 import logging
 import pathlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,25 +28,25 @@ from kelong_trainer.corpus import voice_activity
 
 log = logging.getLogger(__name__)
 
-VERSION = 1  # raise when the same sound would give other words than before
+VERSION = 2  # raise when the same sound would give other words than before
 SAMPLE_RATE_HZ = voice_activity.SAMPLE_RATE_HZ
 LANGUAGE = "zh"
-MANDARIN = ("zh",)
-# Below this the first guess at another language is not believed: music and laughter look like many languages.
-LEAST_OTHER_LANGUAGE = 0.8
+MANDARIN = "zh"
 BEAM = 5
 BATCH = 8
-# A loop ("好好好好…") compresses far better than speech; the sequential way then tries again at other temperatures.
+# A loop ("好好好好…") compresses far better than speech. It is heard again, without the prompt, then without repeats.
 MOST_COMPRESSION = 2.4
-DETECTION_S = 30.0
-# Simplified characters, and numbers as they are spoken. Only where no word times are wanted: with them the model loops.
+NO_REPEATS = 6  # tokens
+# Brings simplified characters, punctuation, and numbers as they are spoken.
 PROMPT = "以下是普通话的句子。"
+ECHOED, MOST_ECHO = "普通话", 14  # characters
 # More than anyone says in a sentence: eight syllables a second of two tokens each. The model takes 448, the prompt too.
 TOKENS_PER_S, LEAST_TOKENS, MOST_TOKENS = 16, 16, 400
 
 Samples = npt.NDArray[np.float32]
 # OpenCC leaves 著 alone, since it is two characters in simplified writing: 着 but for these words.
 _PARTICLE = re.compile("(?<![显卓昭名原编译专巨论遗土合所拙])著(?![名作称述者录])")
+_MARKS = re.compile(r"[\W_]")
 _WIDE = str.maketrans(",?!:;", "，？！：；")
 
 
@@ -56,16 +59,33 @@ class Unusable(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Language:
-    """What the recogniser takes a recording's language for."""
+class Hearing:
+    """What was heard in one passage.
 
-    code: str
+    `language` is the code the recogniser would guess, and how sure it is, `mandarin` how sure of Mandarin. `silence` is
+    the chance that nobody speaks. `loops` says that no way of hearing it gave anything but a loop: there are no words.
+    """
+
+    words: tuple[Word, ...]
+    language: str
     probability: float
+    mandarin: float
+    silence: float
+    loops: bool = False
 
-    @property
-    def is_other(self) -> bool:
-        """Whether it is clearly not Mandarin."""
-        return self.code not in MANDARIN and self.probability >= LEAST_OTHER_LANGUAGE
+
+class _Pipeline(faster_whisper.BatchedInferencePipeline):  # type: ignore[misc]  # it comes without types
+    """Keeps what languages each passage could be: the encoder has run anyway."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(model)
+        self.languages: list[list[tuple[str, float]]] = []
+
+    def generate_segment_batched(self, features: Any, tokenizer: Any, options: Any) -> tuple[Any, Any]:
+        """As it is, with a look at the languages."""
+        encoded, output = super().generate_segment_batched(features, tokenizer, options)
+        self.languages += self.model.model.detect_language(encoded)
+        return encoded, output
 
 
 class Recogniser:
@@ -73,7 +93,7 @@ class Recogniser:
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self._batched = faster_whisper.BatchedInferencePipeline(model)
+        self._pipeline = _Pipeline(model)
         self._simplify = opencc.OpenCC("t2s")
 
     @classmethod
@@ -100,25 +120,57 @@ class Recogniser:
             )
         return cls(model)
 
-    def language(self, samples: Samples) -> Language:
-        """The language of the first half minute of speech."""
-        spans = [(stretch.start_s, stretch.end_s) for stretch in voice_activity.find_speech(samples)]
-        parts = [samples[round(start * SAMPLE_RATE_HZ) : round(end * SAMPLE_RATE_HZ)] for start, end in spans]
-        speech = np.concatenate(parts or [samples])
-        code, probability, _ = self._model.detect_language(speech[: int(DETECTION_S * SAMPLE_RATE_HZ)])
-        return Language(code=code, probability=float(probability))
+    def hear(self, sounds: Sequence[Samples], *, prompt: str | None = PROMPT) -> tuple[Hearing, ...]:
+        """What is said in each of some passages of at most half a minute, [S] at 16 kHz each.
 
-    def words(self, samples: Samples) -> tuple[Word, ...]:
-        """What is said, with a time for each word. Times are off by a tenth of a second: never cut there."""
-        # An initial prompt would give simplified characters, but with word times it makes the model loop.
-        segments, _ = self._batched.transcribe(
-            samples, language=LANGUAGE, word_timestamps=True, beam_size=BEAM, batch_size=BATCH
+        Times are off by a tenth of a second: never cut there.
+        """
+        found = self._listen(sounds, prompt, no_repeats=0)
+        for no_repeats in (0, NO_REPEATS):
+            doubtful = [index for index, heard in enumerate(found) if heard.loops or echoes_prompt(heard.words)]
+            if not doubtful:
+                break
+            log.info("%d passages came out as loops, or as the prompt, and are heard again", len(doubtful))
+            again = self._listen([sounds[index] for index in doubtful], None, no_repeats)
+            for index, heard in zip(doubtful, again, strict=True):
+                found[index] = heard
+        return tuple(dataclasses.replace(heard, words=()) if heard.loops else heard for heard in found)
+
+    def _listen(self, sounds: Sequence[Samples], prompt: str | None, no_repeats: int) -> list[Hearing]:
+        """One way of hearing some passages."""
+        starts = np.cumsum([0, *(len(sound) for sound in sounds)]) / SAMPLE_RATE_HZ
+        self._pipeline.languages = []
+        segments, _ = self._pipeline.transcribe(
+            np.concatenate(sounds),
+            language=LANGUAGE,
+            word_timestamps=True,
+            beam_size=BEAM,
+            batch_size=BATCH,
+            initial_prompt=prompt,
+            no_repeat_ngram_size=no_repeats,
+            clip_timestamps=[{"start": float(start), "end": float(end)} for start, end in itertools.pairwise(starts)],
         )
-        heard = []
+        heard: list[list[Any]] = [[] for _ in sounds]
         for segment in segments:
-            looped = segment.compression_ratio > MOST_COMPRESSION
-            heard += self._again(samples, segment) if looped else [segment]
-        return tuple(word for segment in heard for word in self._simplified(segment.words or []))
+            middle_s = segment.seek / self._pipeline.model.frames_per_second + 0.01  # its passage's start, cut short
+            heard[int(np.searchsorted(starts, middle_s, side="right")) - 1].append(segment)
+        return [
+            self._hearing(part, float(start_s), languages)
+            for part, start_s, languages in zip(heard, starts[:-1], self._pipeline.languages, strict=True)
+        ]
+
+    def _hearing(self, segments: Sequence[Any], start_s: float, languages: Sequence[tuple[str, float]]) -> Hearing:
+        chances = {token.strip("<|>"): chance for token, chance in languages}
+        language = max(chances, key=lambda code: chances[code])
+        words = [word for segment in segments for word in segment.words or []]
+        return Hearing(
+            words=tuple(self._simplified(words, start_s)),
+            language=language,
+            probability=chances[language],
+            mandarin=chances.get(MANDARIN, 0.0),
+            silence=max((segment.no_speech_prob for segment in segments), default=1.0),
+            loops=any(segment.compression_ratio > MOST_COMPRESSION for segment in segments),
+        )
 
     def sentence(self, samples: Samples) -> str:
         """What is said in a few seconds, without times: what a voice is judged by. The same sound gives the same words.
@@ -137,19 +189,6 @@ class Recogniser:
         )
         return self.simplify("".join(segment.text for segment in segments)).strip()
 
-    def _again(self, samples: Samples, segment: Any) -> list[Any]:
-        """The stretch of a segment once more, with the model's own means against loops."""
-        log.info("%.1f s to %.1f s came out as a loop and is heard again", segment.start, segment.end)
-        found, _ = self._model.transcribe(
-            samples,
-            language=LANGUAGE,
-            word_timestamps=True,
-            beam_size=BEAM,
-            clip_timestamps=[segment.start, segment.end],
-            condition_on_previous_text=False,
-        )
-        return [again for again in found if again.compression_ratio <= MOST_COMPRESSION]
-
     def simplify(self, text: str) -> str:
         """Traditional characters as simplified ones, one for one."""
         simplified = self._simplify.convert(text)
@@ -157,7 +196,7 @@ class Recogniser:
             simplified = "".join(map(self._simplify.convert, text))
         return _PARTICLE.sub("着", simplified)
 
-    def _simplified(self, words: list[Any]) -> list[Word]:
+    def _simplified(self, words: list[Any], offset_s: float) -> list[Word]:
         """Whole sentences are converted, since some characters depend on their neighbours; then cut at the words."""
         texts = [word.word for word in words]  # a space before a Latin word belongs to it
         whole = self.simplify("".join(texts))
@@ -169,12 +208,21 @@ class Recogniser:
                 found.append(
                     Word(
                         text=_wide(simplified),
-                        start_s=float(word.start),
-                        end_s=float(word.end),
+                        start_s=max(0.0, float(word.start) - offset_s),
+                        end_s=max(0.0, float(word.end) - offset_s),
                         probability=round(float(word.probability), 4),
                     )
                 )
         return found
+
+
+def echoes_prompt(words: Sequence[Word]) -> bool:
+    """Whether the recogniser may have written down what it was told, instead of what it heard.
+
+    Over noise it also writes 这位是普通话的, or half of it.
+    """
+    text = _MARKS.sub("", "".join(word.text for word in words))
+    return _MARKS.sub("", PROMPT) in text or (len(text) <= MOST_ECHO and ECHOED in text)
 
 
 def _wide(text: str) -> str:

@@ -1,7 +1,7 @@
-"""Writes down what is said in each recording, whole: words with times, and the stretches of speech.
+"""Writes down what is said in each recording, whole, before anything is cut: words with times.
 
-The transcript of each recording, and of each two minutes of a longer one, is kept in the store as soon as it is made,
-by the digest of recording and model: a pod that is killed loses no more than that.
+What is heard of each few minutes of a recording is kept in the store as soon as it is there, by the digest of sound,
+speech and model, and so is the transcript of a whole one: a pod that is killed loses no more than that.
 """
 
 from __future__ import annotations
@@ -10,57 +10,64 @@ import dataclasses
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 from kelong_contract import codec, conditions, corpora, layout
 from kelong_speech import sources
 
 from kelong_trainer import documents, telemetry
 from kelong_trainer.context import BadOrder, RunContext
-from kelong_trainer.corpus import decoding, recogniser, recordings, voice_activity
+from kelong_trainer.corpus import agreement, decoding, hearing, punctuation, recogniser, recordings, supplied
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
-T = TypeVar("T", corpora.Word, corpora.Stretch)
+VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Heard:
-    """One recording's transcript as it is kept in the store. `other` names a language that is not Mandarin."""
+    """One recording's transcript as it is kept in the store."""
 
     transcript: corpora.Transcript
-    other: str | None = None
-    format: int = 1
+    format: int = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Batch:
+    """What one recogniser heard in some passages of a recording, as it is kept in the store."""
+
+    heard: hearing.Heard
+    format: int = 2
 
 
 def facts(context: RunContext) -> dict[str, object]:
     """What the result depends on besides the recordings and this code; raises BadOrder for a missing source."""
-    try:
-        source = sources.identity(_address(context), context.order.voice.namespace, context.store)
-    except sources.ModelSourceUnavailable as error:
-        raise BadOrder(conditions.MODEL_SOURCE_UNAVAILABLE, str(error)) from None
+    given = context.order.model.sources
     return {
-        "recogniser": source,
-        "recognising": recogniser.VERSION,
+        "recogniser": _identity(context, _address(context)),
+        "second": None if given.second_recogniser is None else _identity(context, given.second_recogniser),
         "language": recogniser.LANGUAGE,
-        "windows": voice_activity.VERSION,
+        "hearing": hearing.VERSION,
+        "punctuation": punctuation.VERSION,
+        "supplied": (supplied.VERSION, agreement.VERSION),
     }
 
 
 def run(context: RunContext, corpus: corpora.Corpus) -> corpora.Corpus:
     """The corpus with a transcript of each recording, and a rejection for those in which nobody speaks Mandarin."""
     refused = {rejection.recording for rejection in corpus.rejections}
+    listenings = {listening.key: listening for listening in corpus.listenings}
     wanted = [recording for recording in corpus.recordings if recording.key not in refused]
     stage = _Stage(context)
-    transcripts, rejections = [], []
+    transcripts, rejections, notes = [], [], []
     with context.telemetry.stage("transcribe", round(sum(item.duration_s for item in wanted)), "s") as bar:
         clock = telemetry.Clock(bar)
         for recording in wanted:
             context.check_stopping()
-            heard = stage.hear(recording, clock.advance)
-            transcripts.append(heard.transcript)
-            rejection = _rejection(recording, heard)
+            transcript = stage.transcribe(recording, listenings[recording.key], clock.advance)
+            transcripts.append(transcript)
+            if recording.text and transcript.words and not transcript.heard:
+                notes.append(_unfitting(recording))
+            rejection = _rejection(recording, transcript)
             if rejection is not None:
                 log.warning("%s", rejection.message)
                 rejections.append(rejection)
@@ -69,70 +76,108 @@ def run(context: RunContext, corpus: corpora.Corpus) -> corpora.Corpus:
         stage="transcribe",
         transcripts=tuple(transcripts),
         rejections=(*corpus.rejections, *rejections),
+        notes=(*corpus.notes, *notes),
     )
 
 
 class _Stage:
-    """Loads the model only when a recording is met that was not heard before."""
+    """One run of the stage."""
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
         self._source = recordings.Source(context)
         self._facts = facts(context)
-        self._recogniser: recogniser.Recogniser | None = None
+        self._ears = [_Ear(context, _address(context), hearing.FIRST)]
+        second = context.order.model.sources.second_recogniser
+        if second is not None and second != "none":
+            self._ears.append(_Ear(context, second, hearing.SECOND))
 
-    def hear(self, recording: corpora.Recording, advance: Callable[[float], None]) -> Heard:
-        """The transcript from the store, or made now and put there; `advance` is told the seconds as they are done."""
-        key = self._key("transcripts", recording)
+    def transcribe(
+        self, recording: corpora.Recording, listening: corpora.Listening, advance: Callable[[float], None]
+    ) -> corpora.Transcript:
+        """From the store, or made now and put there; `advance` is told the seconds as they are done."""
+        about = {"version": VERSION, **_sound(recording, listening), "text": recording.text, **self._facts}
+        key = layout.stage(self._context.place, "transcripts", codec.digest(about))
         store = self._context.store
         if store.exists(key):
             kept = documents.parse(Heard, store.get(key), key, documents.REMAKE)
             advance(recording.duration_s)
-            return dataclasses.replace(kept, transcript=dataclasses.replace(kept.transcript, key=recording.key))
-        heard = self._listen(recording, advance)
-        store.put(key, codec.dumps(heard), "application/json")
-        return heard
+            return dataclasses.replace(kept.transcript, key=recording.key)
+        transcript = self._listen(recording, listening, advance)
+        store.put(key, codec.dumps(Heard(transcript=transcript)), "application/json")
+        return transcript
 
-    def _key(self, kind: str, recording: corpora.Recording, **more: object) -> str:
-        about = {"version": VERSION, "sound": recording.sha256, "decoding": decoding.VERSION, **self._facts, **more}
-        return layout.stage(self._context.place, kind, codec.digest(about))
+    def _listen(
+        self, recording: corpora.Recording, listening: corpora.Listening, advance: Callable[[float], None]
+    ) -> corpora.Transcript:
+        """What the recognisers hear, with the time of the recording that each of them takes."""
+        sound = hearing.Sound(lambda: self._source.mono(recording))
+        share = 1 / len(self._ears)
+        heard, *others = [
+            ear.hear(recording, listening, sound, lambda seconds: advance(seconds * share)) for ear in self._ears
+        ]
+        laid = supplied.lay(recording.text, heard.words) if recording.text else None
+        words = heard.words if laid is None or not laid.fits else laid.words
+        if not any(punctuation.is_marked(word) for word in words[:-1]) or words is heard.words:
+            words = punctuation.restored(words, listening.speech)
+        return corpora.Transcript(
+            key=recording.key,
+            language=recogniser.LANGUAGE,
+            words=words,
+            speech=listening.speech,
+            heard=heard.words if laid is not None and laid.fits else (),
+            second=tuple(word for other in others for word in other.words if not hearing.lies_in(word, heard.foreign)),
+            foreign=heard.foreign,
+            invented=heard.invented,
+        )
 
-    def _listen(self, recording: corpora.Recording, advance: Callable[[float], None]) -> Heard:
-        words: list[corpora.Word] = []
-        speech: list[corpora.Stretch] = []
-        for window in voice_activity.windows(self._source.mono(recording)):
+
+class _Ear:
+    """One recogniser. It loads its model only when something is met that was not heard before."""
+
+    def __init__(self, context: RunContext, address: str, way: hearing.Way) -> None:
+        self._context, self._address, self._way = context, address, way
+        self._facts = {
+            "recogniser": _identity(context, address),
+            "way": dataclasses.asdict(way),
+            "hearing": hearing.VERSION,
+        }
+        self._model: recogniser.Recogniser | None = None
+
+    def hear(
+        self,
+        recording: corpora.Recording,
+        listening: corpora.Listening,
+        sound: hearing.Sound,
+        advance: Callable[[float], None],
+    ) -> hearing.Heard:
+        """All of a recording, some passages at a time; each such part is kept in the store."""
+        store, found, done_s = self._context.store, hearing.NOTHING, 0.0
+        spoken = (listening.speech, recording.duration_s)
+        for number, passages in enumerate(hearing.batches(*spoken, sound, self._way)):
             self._context.check_stopping()
-            heard = self._window(recording, window, is_first=not speech)
-            words += heard.transcript.words
-            speech += heard.transcript.speech
-            if heard.other is not None:
-                return Heard(transcript=_transcript(recording, heard.other, words, speech), other=heard.other)
-            advance(len(window.samples) / recogniser.SAMPLE_RATE_HZ)
-        return Heard(transcript=_transcript(recording, recogniser.LANGUAGE, words, speech))
+            about = {**_sound(recording, listening), "batch": number, **self._facts}
+            key = layout.stage(self._context.place, "windows", codec.digest(about))
+            if store.exists(key):
+                heard = documents.parse(_Batch, store.get(key), key, documents.REMAKE).heard
+            else:
+                heard = hearing.hear(self._recogniser(), passages, listening.speech, sound, self._way)
+                store.put(key, codec.dumps(_Batch(heard=heard)), "application/json")
+            found = found.followed_by(heard)
+            advance(passages[-1].end_s - done_s)
+            done_s = passages[-1].end_s
+        advance(recording.duration_s - done_s)
+        return found
 
-    def _window(self, recording: corpora.Recording, window: voice_activity.Window, *, is_first: bool) -> Heard:
-        """One window's part of the transcript, kept in the store like the whole; the first tells the language."""
-        if not window.speech:
-            return Heard(transcript=_transcript(recording, recogniser.LANGUAGE, [], []))
-        key = self._key("windows", recording, start_s=window.start_s, samples=len(window.samples), first=is_first)
-        store = self._context.store
-        if store.exists(key):
-            return documents.parse(Heard, store.get(key), key, documents.REMAKE)
-        model = self._model()
-        speech = [_moved(stretch, window.start_s) for stretch in window.speech]
-        language = model.language(window.samples) if is_first else None
-        if language is not None and language.is_other:
-            heard = Heard(transcript=_transcript(recording, language.code, [], speech), other=language.code)
-        else:
-            words = [_moved(word, window.start_s) for word in model.words(window.samples)]
-            heard = Heard(transcript=_transcript(recording, recogniser.LANGUAGE, words, speech))
-        store.put(key, codec.dumps(heard), "application/json")
-        return heard
+    def _recogniser(self) -> recogniser.Recogniser:
+        if self._model is None:
+            self._model = _load(self._context, self._address)
+        return self._model
 
-    def _model(self) -> recogniser.Recogniser:
-        if self._recogniser is None:
-            self._recogniser = _load(self._context)
-        return self._recogniser
+
+def _sound(recording: corpora.Recording, listening: corpora.Listening) -> dict[str, object]:
+    """What was recorded and where somebody speaks in it, for keys."""
+    return {"sound": recording.sha256, "decoding": decoding.VERSION, "speech": codec.digest(listening.speech)}
 
 
 def _address(context: RunContext) -> str:
@@ -146,11 +191,17 @@ def _address(context: RunContext) -> str:
     return address
 
 
-def _load(context: RunContext) -> recogniser.Recogniser:
-    address = _address(context)
+def _identity(context: RunContext, address: str) -> str:
+    try:
+        return sources.identity(address, context.order.voice.namespace, context.store)
+    except sources.ModelSourceUnavailable as error:
+        raise BadOrder(conditions.MODEL_SOURCE_UNAVAILABLE, str(error)) from None
+
+
+def _load(context: RunContext, address: str) -> recogniser.Recogniser:
     try:
         folder = sources.resolve(address, context.order.voice.namespace, context.store, context.work_dir / "models")
-        assert folder is not None  # `_address` refuses none
+        assert folder is not None  # `none` is no recogniser
         return recogniser.Recogniser.load(folder, address=address, device=context.device, threads=context.threads)
     except sources.ModelSourceUnavailable as error:
         raise BadOrder(conditions.MODEL_SOURCE_UNAVAILABLE, str(error)) from None
@@ -158,13 +209,13 @@ def _load(context: RunContext) -> recogniser.Recogniser:
         raise BadOrder(error.reason, str(error)) from None
 
 
-def _transcript(
-    recording: corpora.Recording, language: str, words: list[corpora.Word], speech: list[corpora.Stretch]
-) -> corpora.Transcript:
-    return corpora.Transcript(key=recording.key, language=language, words=tuple(words), speech=tuple(speech))
+def _unfitting(recording: corpora.Recording) -> str:
+    message = f"the transcript of {recording.key} is not what is said there: the recogniser's words are used instead"
+    log.warning("%s ('%s…')", message, recording.text[:40])
+    return message
 
 
-def _rejection(recording: corpora.Recording, heard: Heard) -> corpora.Rejection | None:
+def _rejection(recording: corpora.Recording, transcript: corpora.Transcript) -> corpora.Rejection | None:
     """Why nothing of a recording can be used, if so."""
     silent = corpora.Rejection(
         recording=recording.key,
@@ -173,16 +224,13 @@ def _rejection(recording: corpora.Recording, heard: Heard) -> corpora.Rejection 
         reason="NoSpeech",
         message=f"nobody speaks in {recording.key}",
     )
-    if not heard.transcript.speech:
+    if not transcript.speech:
         return silent
-    if heard.other is not None:
-        message = f"{recording.key} is not in Mandarin: the recogniser takes it for '{heard.other}'"
+    if transcript.words:
+        return None
+    if transcript.foreign:
+        languages = " and ".join(f"'{code}'" for code in sorted({item.language for item in transcript.foreign}))
+        message = f"{recording.key} is not in Mandarin: the recogniser takes it for {languages}"
         return dataclasses.replace(silent, reason="OtherLanguage", message=message)
-    if not heard.transcript.words:
-        message = f"somebody speaks in {recording.key}, but no words were understood"
-        return dataclasses.replace(silent, reason="NoText", message=message)
-    return None
-
-
-def _moved(item: T, offset_s: float) -> T:
-    return dataclasses.replace(item, start_s=item.start_s + offset_s, end_s=item.end_s + offset_s)
+    message = f"somebody speaks in {recording.key}, but no words were understood"
+    return dataclasses.replace(silent, reason="NoText", message=message)

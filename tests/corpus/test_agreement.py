@@ -1,0 +1,71 @@
+"""How far a label and a second look agree."""
+
+import pytest
+from kelong_contract.corpora import Word
+from kelong_trainer.corpus import agreement
+
+
+def said(text, start_s=0.0, s_each=0.25):
+    return [
+        Word(text=char, start_s=start_s + i * s_each, end_s=start_s + (i + 1) * s_each, probability=0.9)
+        for i, char in enumerate(text)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "sounds"),
+    [
+        ("他在这儿。", "ta zai zhe er"),
+        ("2024年，好", "er ling er si nian hao"),
+        ("我用iPhone拍", "wo yong iphone pai"),
+        ("好\x00的😀", "hao de"),
+        ("，。", ""),
+    ],
+)
+def test_a_text_is_what_is_said_without_tones_and_marks(text, sounds):
+    assert " ".join(item.sound for item in agreement.syllables(text)) == sounds
+
+
+def test_every_syllable_knows_its_part_of_the_text():
+    assert [(item.start, item.end) for item in agreement.syllables("好，12点")] == [(0, 1), (2, 4), (2, 4), (4, 5)]
+
+
+def test_words_share_their_time_out_among_their_syllables():
+    words = [Word(text="今天", start_s=1.0, end_s=2.0, probability=0.9), *said("12。", 2.0)]
+    found = agreement.spoken(words)
+    assert [(item.sound, item.start_s, item.end_s, item.word) for item in found] == [
+        ("jin", 1.0, 1.5, 0),
+        ("tian", 1.5, 2.0, 0),
+        ("shi", 2.0, 2.25, 1),
+        ("er", 2.25, 2.5, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("label", "heard", "expected"),
+    [
+        ("今天早上我起得很晚", "今天早上我起得很晚", 1.0),
+        ("今天早上她起的很晚", "今天早上他起得很晚", 1.0),
+        ("今天早上我起得很晚", "今天下午我起得很晚", 7 / 9),
+        ("今天早上我起得很晚", "", 0.0),
+        ("我买了12个", "我买了十二个", 1.0),
+    ],
+)
+def test_agreement_is_the_share_of_syllables_that_were_heard_as_well(label, heard, expected):
+    found = agreement.agreement(label, agreement.spoken(said(heard, 1.0)), 0.0, 5.0)
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+def test_words_at_the_very_ends_may_belong_to_the_neighbours_but_none_inside():
+    heard = agreement.spoken(said("了今天早上我起得很晚他", 0.0))
+    assert agreement.agreement("今天早上我起得很晚", heard, 0.2, 2.6) == 1.0
+    assert agreement.agreement("今天早上我很晚", heard, 0.2, 2.6) == pytest.approx(1 - 2 / 7, abs=1e-4)
+
+
+def test_what_was_heard_elsewhere_does_not_count():
+    heard = agreement.spoken([*said("前面的话", 0.0), *said("今天", 10.0), *said("后面的话", 20.0)])
+    assert agreement.agreement("今天", heard, 9.5, 11.0) == 1.0
+
+
+def test_a_label_without_words_agrees_with_nothing():
+    assert agreement.agreement("，。", agreement.spoken(said("今天")), 0.0, 1.0) is None
