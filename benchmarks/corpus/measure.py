@@ -21,7 +21,7 @@ import numpy as np
 import soundfile
 import soxr
 import torch
-from corpus import label_scores, scores, sessions, truth, usual_slicer, voices, workshop
+from corpus import label_scores, memory, scores, sessions, truth, usual_slicer, voices, workshop
 from kelong_contract import corpora, orders
 from kelong_contract import store as stores
 from kelong_demo import assets, whisper
@@ -30,6 +30,8 @@ from kelong_trainer.corpus import cutting, decoding, noise
 OUT: Final = Path("build") / "bench"
 BOUNDS: Final = orders.Slicing()
 HEARD_ONLY: Final = "listen"
+# Minutes, and whether the recogniser hears them.
+LENGTHENED: Final = ((10, False), (180, False), (10, True), (30, True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +174,22 @@ def spoiled(bench: Bench) -> Iterator[Line]:
     yield Line(part="spoiled", name="s unaccounted for", value=scores.unaccounted_s(corpus), wanted="0")
 
 
+def lengthening(bench: Bench) -> Iterator[Line]:
+    """Memory by the length of a recording: without the recogniser to three hours, with it to half an hour."""
+    base = sessions.repeated(bench.voice, memory.REPEATED_MINUTES * memory.MINUTE_S)
+    for minutes, hears in LENGTHENED:
+        folder = bench.folder / f"memory{minutes}"
+        shutil.rmtree(folder, ignore_errors=True)
+        memory.write_repeated(base, folder, minutes)
+        asked = memory.Asked(
+            folder=folder, minutes=minutes, recogniser=bench.recogniser, hears=hears, threads=bench.threads
+        )
+        how = "with the recogniser" if hears else "words given"
+        for stage, peak_mib in memory.peaks(asked).items():
+            yield Line(part="memory", name=f"{minutes} min, {how}: most MiB until the end of {stage}", value=peak_mib)
+        shutil.rmtree(folder)
+
+
 PARTS: Final[dict[str, Callable[[Bench], Iterator[Line]]]] = {
     "table": table,
     "bursts": bursts,
@@ -180,6 +198,7 @@ PARTS: Final[dict[str, Callable[[Bench], Iterator[Line]]]] = {
     "interviews": interviews,
     "supplied": supplied,
     "spoiled": spoiled,
+    "memory": lengthening,
 }
 
 
@@ -233,6 +252,7 @@ def _cut_lines(part: str, takes: tuple[truth.Take, ...], corpus: corpora.Corpus)
     yield Line(part=part, name="cuts", value=cut.cuts)
     yield Line(part=part, name="words cut", value=cut.words_cut, wanted="0")
     yield Line(part=part, name="breaths cut", value=cut.breaths_cut, wanted="0")
+    yield Line(part=part, name="breaths that are whole in a clip", value=f"{cut.whole} of {cut.breaths}")
     yield Line(part=part, name="breaths that begin a clip, that end one", value=f"{cut.leading}, {cut.trailing}")
     yield Line(part=part, name="s unaccounted for", value=scores.unaccounted_s(corpus), wanted="0")
 

@@ -37,11 +37,13 @@ class Lengths:
 
 @dataclass(frozen=True, kw_only=True)
 class Cuts:
-    """Where clips begin and end. Of the breaths beside a cut, `leading` begin a clip and `trailing` end one."""
+    """Where clips begin and end. Of the breaths, `leading` begin a clip, `trailing` end one, `whole` are in one."""
 
     cuts: int
     words_cut: int
     breaths_cut: int
+    breaths: int
+    whole: int
     leading: int
     trailing: int
 
@@ -122,7 +124,7 @@ def of_take(corpus: corpora.Corpus, take: truth.Take) -> corpora.Corpus:
 
 def name_of(key: str) -> str:
     """The take that a recording of the corpus is."""
-    return PurePosixPath(key).name.split(".")[0]
+    return PurePosixPath(key).stem
 
 
 def lengths(takes: Iterable[truth.Take], corpus: corpora.Corpus, bounds: orders.Slicing) -> Lengths:
@@ -173,7 +175,7 @@ def can_be_aimed(take: truth.Take, bounds: orders.Slicing) -> bool:
 
 def cuts(takes: Iterable[truth.Take], corpus: corpora.Corpus) -> Cuts:
     """Where the clips of these takes begin and end, those among them that were cut and rejected afterwards."""
-    count = words = breaths = leading = trailing = 0
+    count = words = breaths = planted_count = whole = leading = trailing = 0
     for take in takes:
         mine = of_take(corpus, take)
         pieces: list[spans.Timed] = [*mine.clips, *(item for item in mine.rejections if item.sha256)]
@@ -182,11 +184,21 @@ def cuts(takes: Iterable[truth.Take], corpus: corpora.Corpus) -> Cuts:
         count += len(places)
         words += sum(_inside(place, truth.stretches(take)) for place in places)
         breaths += sum(_inside(place, planted) for place in places)
+        planted_count += len(planted)
         stretches = truth.stretches(take)
         for breath in planted:
+            whole += any(_holds(piece, breath) for piece in pieces)
             leading += any(_leads(breath, piece, stretches) for piece in pieces)
             trailing += any(_trails(breath, piece, stretches) for piece in pieces)
-    return Cuts(cuts=count, words_cut=words, breaths_cut=breaths, leading=leading, trailing=trailing)
+    return Cuts(
+        cuts=count,
+        words_cut=words,
+        breaths_cut=breaths,
+        breaths=planted_count,
+        whole=whole,
+        leading=leading,
+        trailing=trailing,
+    )
 
 
 def kept(takes: Iterable[truth.Take], corpus: corpora.Corpus) -> Kept:
@@ -270,17 +282,19 @@ def _inside(place_s: float, stretches: Iterable[spans.Timed]) -> bool:
     return any(stretch.start_s + EDGE_S < place_s < stretch.end_s - EDGE_S for stretch in stretches)
 
 
+def _holds(piece: spans.Timed, breath: spans.Timed) -> bool:
+    return piece.start_s <= breath.start_s + EDGE_S and breath.end_s - EDGE_S <= piece.end_s
+
+
 def _leads(breath: spans.Timed, piece: spans.Timed, stretches: Sequence[spans.Timed]) -> bool:
     """Whether a clip begins with a breath: it is inside, and nobody speaks before it there."""
-    inside = piece.start_s <= breath.start_s + EDGE_S and breath.end_s - EDGE_S <= piece.end_s
     before = truth.Span(start_s=piece.start_s, end_s=max(piece.start_s, breath.start_s))
-    return inside and spans.overlap_s(stretches, (before,)) <= EDGE_S
+    return _holds(piece, breath) and spans.overlap_s(stretches, (before,)) <= EDGE_S
 
 
 def _trails(breath: spans.Timed, piece: spans.Timed, stretches: Sequence[spans.Timed]) -> bool:
-    inside = piece.start_s <= breath.start_s + EDGE_S and breath.end_s - EDGE_S <= piece.end_s
     behind = truth.Span(start_s=min(breath.end_s, piece.end_s), end_s=piece.end_s)
-    return inside and spans.overlap_s(stretches, (behind,)) <= EDGE_S
+    return _holds(piece, breath) and spans.overlap_s(stretches, (behind,)) <= EDGE_S
 
 
 def _what_is_there(take: truth.Take, found: spans.Timed) -> str:

@@ -196,6 +196,16 @@ def spoiled(voice: voices.Voice) -> Iterator[studio.Made]:
     yield tape.finish("silence-between", -60.0)
 
 
+def repeated(voice: voices.Voice, seconds: float) -> studio.Made:
+    """Plain talk of that length, with breaths: what long recordings are made of."""
+    speech = Speech(voice, "repeated")
+    tape, random = speech.tape("talk")
+    while tape.length_s < seconds:
+        tape.say(speech.sentence())
+        tape.pause(random.uniform(*PAUSE_S), "breath" if random.uniform() < 0.3 else None, random.uniform(*BREATH_DBFS))
+    return tape.finish("talk", -60.0)
+
+
 SESSIONS: Final[dict[str, Callable[[voices.Voice], Iterator[studio.Made]]]] = {
     "table": table,
     "bursts": bursts,

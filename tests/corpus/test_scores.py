@@ -66,6 +66,7 @@ def test_breaths_are_cut_lead_or_trail() -> None:
     assert scores.cuts([spoken], corpus(clip(0.9, 1.6), clip(1.6, 4.5))).breaths_cut == 1
     leading = scores.cuts([spoken], corpus(clip(0.9, 1.4), clip(1.4, 4.5)))
     assert (leading.leading, leading.trailing, leading.breaths_cut) == (1, 0, 0)
+    assert (leading.whole, leading.breaths) == (1, 1)
     trailing = scores.cuts([spoken], corpus(clip(0.9, 1.9), clip(1.9, 4.5)))
     assert (trailing.leading, trailing.trailing) == (0, 1)
     assert scores.cuts([spoken], corpus(clip(0.9, 4.5))).leading == 0
