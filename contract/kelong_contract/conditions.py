@@ -69,6 +69,7 @@ MODEL_SOURCE_UNAVAILABLE = "ModelSourceUnavailable"
 BAD_DATA = "BadData"
 TOO_FEW_CLIPS = "TooFewClips"
 DATASET_INVALID = "DatasetInvalid"
+DATASET_UNAVAILABLE = "DatasetUnavailable"
 SPEAKERS_OVERLAP = "SpeakersOverlap"
 RECORDINGS_CHANGED = "RecordingsChanged"
 TRAINING_FAILED = "TrainingFailed"
@@ -90,6 +91,7 @@ REFUSALS = frozenset(
         BAD_DATA,
         TOO_FEW_CLIPS,
         DATASET_INVALID,
+        DATASET_UNAVAILABLE,
         SPEAKERS_OVERLAP,
         RECORDINGS_CHANGED,
         NAN_LOSS,

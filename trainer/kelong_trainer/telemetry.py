@@ -71,6 +71,11 @@ class Bar:
         if self._bar.disable and time.monotonic() - self._logged_at >= LOG_INTERVAL_S:
             self.report()
 
+    def reach(self, done: int, total: int) -> None:
+        """Say how many are done of how many, where the total becomes known on the way (0: it is not)."""
+        self._total = self._bar.total = total
+        self.advance(done - self._done)
+
     def report(self) -> None:
         """Log where it is now, and how long the rest takes if it goes on like this."""
         self._logged_at = time.monotonic()

@@ -13,12 +13,12 @@ import pathlib
 import tempfile
 from collections.abc import Iterator
 
-from kelong_contract import conditions, corpora, environment, layout, names
+from kelong_contract import codec, conditions, corpora, environment, layout, names
 from kelong_contract import store as stores
 from kelong_contract.patience import PatientStore
 
-from kelong_trainer.context import BadData, BadOrder, RunContext
-from kelong_trainer.corpus import catalogue, decoding, lists, media
+from kelong_trainer.context import BadData, BadOrder, Faulty, RunContext
+from kelong_trainer.corpus import archives, catalogue, decoding, downloads, lists, media
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,9 @@ class Source:
         if dataset.type == "PersistentVolumeClaim":
             self._store = stores.FolderStore(pathlib.Path(names.DATASET_MOUNT))
             self.name = f"the volume's folder '{dataset.prefix}'" if dataset.prefix else "the volume"
+        elif dataset.type == "HTTP":
+            self._store = stores.FolderStore(_unpacked(context))
+            self.name = f"'{dataset.prefix}' in the archive {downloads.shown(str(dataset.url))}"
         elif dataset.endpoint and dataset.bucket:
             try:
                 foreign = context.environment.open_source(dataset.endpoint, dataset.bucket, dataset.region)
@@ -145,6 +148,40 @@ class Source:
         except (stores.NoSuchObject, LeadsOutside, media.Undecodable):
             raise BadData(conditions.RECORDINGS_CHANGED, _changed(key)) from None
         return target
+
+
+def _unpacked(context: RunContext) -> pathlib.Path:
+    """The folder with what the order's archive holds, fetched now unless it lies in the work folder.
+
+    Raises BadData, Stopped, and Faulty where the server does not answer.
+    """
+    dataset = context.order.dataset
+    url, sha256 = str(dataset.url), str(dataset.sha256)
+    folder = context.work_dir / "archives"
+    prefix = layout.below(dataset.prefix, "")
+    target, archive = folder / f"{sha256}-{codec.digest(prefix)[:16]}", folder / f"{sha256}.archive"
+    if target.exists():
+        return target
+    try:
+        with context.telemetry.stage("fetch", 0, "MiB") as bar:
+
+            def advance(done_bytes: int, all_bytes: int) -> None:
+                bar.reach(done_bytes >> 20, all_bytes >> 20)
+
+            if not archive.exists():
+                downloads.fetch(url, sha256, archive, context.stopping, advance)
+            context.check_stopping()
+            archives.unpack(archive, target, prefix, context.check_stopping)
+    except downloads.Unavailable as error:
+        raise BadData(conditions.DATASET_UNAVAILABLE, str(error)) from None
+    except downloads.WrongContent as error:
+        raise BadData(conditions.CHECKSUM_MISMATCH, str(error)) from None
+    except downloads.Unreachable as error:
+        raise Faulty(str(error)) from None
+    except archives.BadArchive as error:
+        raise BadData(conditions.DATASET_INVALID, f"the archive {downloads.shown(url)} {error}") from None
+    archive.unlink()
+    return target
 
 
 def mono_path(work_dir: pathlib.Path, sha256: str) -> pathlib.Path:
