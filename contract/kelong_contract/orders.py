@@ -174,11 +174,13 @@ class Judging:
 
 @dataclass(frozen=True, kw_only=True)
 class LossWeights:
-    """How much each part of the generator's loss counts."""
+    """How much each part of the generator's loss counts; the preset `small` alone has the two after `mel`."""
 
     adversarial: float = 1.0
     feature_match: float = 2.0
     mel: float = 45.0
+    prior_mel: float = 22.5
+    acoustic: float = 5.0
     divergence: float = 1.0
     durations: float = 1.0
     commitment: float = 1.0

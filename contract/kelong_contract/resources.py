@@ -213,6 +213,8 @@ class LossWeights:
     adversarial: str = "1"
     feature_match: str = "2"
     mel: str = "45"
+    prior_mel: str = "22.5"
+    acoustic: str = "5"
     divergence: str = "1"
     durations: str = "1"
     commitment: str = "1"

@@ -68,10 +68,11 @@ def test_what_the_text_tells_of_padding_is_no_loss() -> None:
     assert again.item() == pytest.approx(loss.item())
 
 
-def test_lessons_count_as_shares_of_the_mel_loss() -> None:
+def test_each_lesson_has_a_weight_of_its_own() -> None:
     one = torch.tensor(1.0)
-    total = losses.total({"mel": one, "prior_mel": one, "acoustic": one}, LossWeights(mel=9.0))
-    assert total.item() == pytest.approx(9 + 4.5 + 1)
+    parts = {"mel": one, "prior_mel": one, "acoustic": one}
+    assert losses.total(parts, LossWeights()).item() == pytest.approx(45 + 22.5 + 5)
+    assert losses.total(parts, LossWeights(mel=9.0, prior_mel=0.5, acoustic=0.0)).item() == pytest.approx(9.5)
 
 
 def test_each_clip_is_told_how_long_its_phonemes_last_and_the_store_remembers(bench) -> None:

@@ -41,17 +41,9 @@ def weights(ordered: LossWeights, profile: Literal["fixed", "as-original"], *, j
     return dataclasses.replace(ordered, commitment=0.0, wavlm_feature=0.0, wavlm_adversarial=0.0)
 
 
-# What a model with a prior for frames is taught besides (`lessons`), as shares of the mel loss's weight.
-LESSONS = {"prior_mel": 0.5, "acoustic": 1 / 9}
-
-
 def total(parts: Mapping[str, Tensor], weight: LossWeights) -> Tensor:
-    """What the generator's optimiser minimises: the parts, named as the weights or lessons are, weighted and added."""
-    each = [
-        value * (LESSONS[name] * weight.mel if name in LESSONS else getattr(weight, name))
-        for name, value in parts.items()
-    ]
-    return torch.stack(each).sum()
+    """What the generator's optimiser minimises: the parts, named as the weights are, weighted and added."""
+    return torch.stack([value * getattr(weight, name) for name, value in parts.items()]).sum()
 
 
 def judging(real: Judgement, made: Judgement, part: Part) -> Tensor:
