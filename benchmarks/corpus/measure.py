@@ -120,9 +120,11 @@ def breathing(bench: Bench) -> Iterator[Line]:
         heard = {take.name: scores.of_take(corpus, take).listenings[0].breaths for take in takes}
         found = scores.breaths(takes, heard)
         wanted = "at least 0.9" if level == -60.0 else ""
-        yield Line(part=part, name="breaths planted", value=found.planted)
+        yield Line(part=part, name="breaths before speech", value=found.planted)
         yield Line(part=part, name="breaths: recall", value=found.recall, wanted=wanted)
         yield Line(part=part, name="breaths: precision", value=found.precision, wanted=wanted)
+        stray = f"{found.stray_found} of {found.stray}"
+        yield Line(part=part, name="breaths found that no speech follows within 0.5 s", value=stray)
         for kind, count in sorted(found.non_breaths.items()):
             taken = found.false_alarms.get(kind, 0)
             yield Line(part=part, name=f"false alarms: {kind}", value=f"{taken} of {count}")

@@ -20,6 +20,8 @@ LEAST_GAP_S = 0.12
 KEPT_EDGE_S = 0.4
 # A breath is found when half of it is, and a found one is right when half of it is a breath.
 MATCH_SHARE = 0.5
+# People inhale right before they speak (about 20 to 200 ms); a breath that is further from speech leads nothing.
+LEADS_S = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,10 +87,16 @@ class Voices:
 
 @dataclass(frozen=True, kw_only=True)
 class Breaths:
-    """Breaths planted and found; `false_alarms` by what is really there."""
+    """Breaths planted and found; `false_alarms` by what is really there.
+
+    Inhales are followed by speech: `planted` and `found` are those that speech follows within LEADS_S, the others are
+    counted apart as `stray`. Reporting either kind is right.
+    """
 
     planted: int
     found: int
+    stray: int
+    stray_found: int
     reported: int
     false_alarms: Mapping[str, int]
     non_breaths: Mapping[str, int]
@@ -230,19 +238,30 @@ def voices(takes: Iterable[truth.Take], corpus: corpora.Corpus) -> Voices:
 
 def breaths(takes: Sequence[truth.Take], reported: Mapping[str, Sequence[spans.Timed]]) -> Breaths:
     """How well breaths were found: `reported` are those of each take by its name."""
-    planted = found = count = 0
+    planted = found = stray = stray_found = count = 0
     wrong: collections.Counter[str] = collections.Counter()
     others: collections.Counter[str] = collections.Counter()
     for take in takes:
         mine, true = reported.get(take.name, ()), truth.planted(take, "breath")
-        planted += len(true)
         count += len(mine)
         matches = spans.matched(true, mine, MATCH_SHARE)
-        found += sum(match is not None for match in matches)
+        starts_s = [stretch.start_s for stretch in truth.stretches(take)]
+        for item, match in zip(true, matches, strict=True):
+            leads = any(-EDGE_S <= start_s - item.end_s <= LEADS_S for start_s in starts_s)
+            planted, found = planted + leads, found + (leads and match is not None)
+            stray, stray_found = stray + (not leads), stray_found + (not leads and match is not None)
         right = {match for match in matches if match is not None}
         wrong.update(_what_is_there(take, item) for number, item in enumerate(mine) if number not in right)
         others.update(item.kind for item in take.planted if item.kind != "breath")
-    return Breaths(planted=planted, found=found, reported=count, false_alarms=dict(wrong), non_breaths=dict(others))
+    return Breaths(
+        planted=planted,
+        found=found,
+        stray=stray,
+        stray_found=stray_found,
+        reported=count,
+        false_alarms=dict(wrong),
+        non_breaths=dict(others),
+    )
 
 
 def unaccounted_s(corpus: corpora.Corpus) -> float:

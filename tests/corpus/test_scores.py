@@ -97,10 +97,11 @@ def test_another_speaker_is_counted_by_seconds_of_speech() -> None:
 
 def test_breaths_are_found_by_half_and_false_alarms_are_named() -> None:
     click = truth.Planted(kind="click", start_s=5.0, end_s=5.01, level_dbfs=-30.0)
-    spoken = take(said(1.0, "好"), planted=(breath(2.0, 2.4), breath(3.0, 3.4), breath(4.0, 4.4), click))
+    speech = (said(1.0, "好"), said(2.5, "好"), said(3.5, "好"), said(4.5, "好"))
+    spoken = take(*speech, planted=(breath(2.0, 2.4), breath(3.0, 3.4), breath(4.0, 4.4), click))
     reported = [
         truth.Span(start_s=start_s, end_s=end_s)
-        for start_s, end_s in ((2.05, 2.35), (3.3, 3.6), (4.9, 5.2), (7.0, 7.2), (0.9, 1.3))
+        for start_s, end_s in ((2.05, 2.35), (3.25, 3.5), (4.9, 5.2), (7.0, 7.2), (0.9, 1.3))
     ]
     found = scores.breaths([spoken], {"one": reported})
     assert (found.planted, found.found, found.reported) == (3, 1, 5)
@@ -112,8 +113,15 @@ def test_breaths_are_found_by_half_and_false_alarms_are_named() -> None:
 
 def test_a_breath_reported_twice_is_one_breath_and_one_false_alarm() -> None:
     spans_found = [truth.Span(start_s=2.0, end_s=2.3), truth.Span(start_s=2.3, end_s=2.4)]
-    found = scores.breaths([take(planted=(breath(2.0, 2.4),))], {"one": spans_found})
+    found = scores.breaths([take(said(2.5, "好"), planted=(breath(2.0, 2.4),))], {"one": spans_found})
     assert (found.found, sum(found.false_alarms.values())) == (1, 1)
+
+
+def test_breaths_that_no_speech_follows_are_counted_apart() -> None:
+    spoken = take(said(1.0, "好"), planted=(breath(0.4, 0.8), breath(2.0, 2.4), breath(9.0, 9.4)))
+    found = scores.breaths([spoken], {"one": [truth.Span(start_s=2.0, end_s=2.4)]})
+    assert (found.planted, found.found, found.stray, found.stray_found) == (1, 0, 2, 1)
+    assert found.precision == 1.0
 
 
 def test_lengths_tell_which_recordings_could_be_cut_as_aimed() -> None:
