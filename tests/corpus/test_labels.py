@@ -13,10 +13,6 @@ def word(text, start_s, end_s, probability=0.9):
     return corpora.Word(text=text, start_s=start_s, end_s=end_s, probability=probability)
 
 
-def text_of(parts, spans, pause_after_s=1.0):
-    return labels.label([[word(text, 0, 0) for text in part] for part in parts], units(*spans), pause_after_s).text
-
-
 @pytest.mark.parametrize(
     ("start_s", "end_s", "unit"),
     [(0.5, 0.7, 0), (1.8, 2.1, 0), (1.9, 2.3, 0), (2.2, 3.1, 1), (2.6, 3.2, 1), (-0.2, 0.0, 0), (9.0, 9.5, 2)],
@@ -33,29 +29,23 @@ def test_words_out_of_order_are_each_assigned_once():
 
 
 @pytest.mark.parametrize(
-    ("parts", "spans", "pause_after_s", "text"),
+    ("words", "text"),
     [
-        ([["你", "好"], ["再", "见"]], [(0, 1), (1.3, 2)], 1.0, "你好，再见。"),
-        ([["你", "好"], ["再", "见"]], [(0, 1), (1.7, 2)], 0.3, "你好。再见，"),
-        ([["你", "好"], ["再", "见"]], [(0, 1), (1.1, 2)], 0.1, "你好再见"),
-        ([["你", "好！"], ["再", "见？"]], [(0, 1), (2, 3)], 1.0, "你好！再见？"),
-        ([["，", "你"], ["好"]], [(0, 1), (1.1, 2)], 1.0, "你好。"),
-        ([[" hello", " world"], ["你", " OK", "吗"]], [(0, 1), (1.1, 2)], 1.0, "hello world你OK吗。"),
-        ([[], ["好"]], [(0, 1), (1.5, 2)], 1.0, "好。"),
-        ([[]], [(0, 1)], 1.0, ""),
+        (["你", "好。", "再", "见？"], "你好。再见？"),
+        (["，", "你", "好"], "你好"),
+        ([" hello", " world", "你", " OK", "吗。"], "hello world你OK吗。"),
+        ([" 你好", " 世界"], "你好世界"),
     ],
 )
-def test_pauses_become_marks_where_none_was_heard(parts, spans, pause_after_s, text):
-    assert text_of(parts, spans, pause_after_s) == text
+def test_words_are_joined_without_loose_space_and_begin_with_no_mark(words, text):
+    assert labels.label(word(item, 0, 0) for item in words).text == text
+
+
+@pytest.mark.parametrize("words", [[], ["，", "。"], [" "]])
+def test_without_a_word_there_is_no_label(words):
+    assert labels.label(word(item, 0, 0) for item in words) is None
 
 
 def test_confidence_weighs_words_by_their_length():
-    label = labels.label([[word("好", 0, 1, 0.4), word("再见吗", 1, 2, 0.8)]], units((0, 2)), 0.0)
-    assert (label.confidence, label.syllables) == (0.7, 4)
-
-
-@pytest.mark.parametrize(
-    ("syllables", "speech_s", "plausible"), [(40, 10.0, True), (3, 10.0, False), (200, 10.0, False), (80, 10.0, True)]
-)
-def test_what_nobody_can_say_in_that_time_is_implausible(syllables, speech_s, plausible):
-    assert labels.is_plausible(syllables, speech_s) is plausible
+    label = labels.label([word("好", 0, 1, 0.4), word("再见吗", 1, 2, 0.8)])
+    assert label == labels.Label(text="好再见吗", confidence=0.7)

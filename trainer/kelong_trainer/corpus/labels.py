@@ -1,4 +1,4 @@
-"""Which words a clip holds, and its text: words are handed to stretches of speech, pauses become punctuation.
+"""Which words a clip holds, and its text: words are handed to stretches of speech, and joined.
 
 Called by the slice stage; pure. Every word belongs to exactly one stretch, hence to one clip or to none.
 Units are stretches of speech in frames of 10 ms.
@@ -6,9 +6,8 @@ Units are stretches of speech in frames of 10 ms.
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kelong_contract import corpora
@@ -16,17 +15,9 @@ from kelong_contract import corpora
 from kelong_trainer.corpus import noise
 from kelong_trainer.corpus.pauses import Run
 
-VERSION = 2
-# Whisper punctuates Mandarin sparsely. A pause it heard no mark in gets one, so that marks and pauses go together.
-MARKED_PAUSE_S = 0.25
-FULL_STOP_PAUSE_S = 0.6
-# Syllables in a second of speech: fewer is laughter or music, more is a loop of the recogniser.
-LEAST_SYLLABLES_PER_S = 0.8
-MOST_SYLLABLES_PER_S = 12.0
-
+VERSION = 2  # raise when the same words would give other texts than before
 ENDINGS = "。？！…?!"
 MARKS = ENDINGS + "，、；：—,.;:"
-_SYLLABLE = re.compile(r"[㐀-鿿\U00020000-\U0003ffff]|\d|[A-Za-z']{1,3}")
 _LOOSE_SPACE = re.compile(r"(?<![A-Za-z0-9.])\s+|\s+(?![A-Za-z0-9])")
 
 
@@ -36,7 +27,6 @@ class Label:
 
     text: str
     confidence: float
-    syllables: int
 
 
 def assign(words: Sequence[corpora.Word], units: Sequence[Run]) -> list[list[corpora.Word]]:
@@ -55,29 +45,15 @@ def assign(words: Sequence[corpora.Word], units: Sequence[Run]) -> list[list[cor
     return found
 
 
-def label(words: Sequence[Sequence[corpora.Word]], units: Sequence[Run], pause_after_s: float) -> Label:
-    """The text of a clip from its units and their words; `pause_after_s` is how long nobody speaks after it."""
-    text = ""
-    pauses_s = [(right.first - left.end) * noise.FRAME_S for left, right in itertools.pairwise(units)]
-    for spoken, pause_s in zip(words, [*pauses_s, pause_after_s], strict=True):
-        text = _marked(text + "".join(word.text for word in spoken), pause_s)
-    text = _LOOSE_SPACE.sub("", text.strip()).lstrip(MARKS)
-    weights = [(word.probability, len(word.text)) for spoken in words for word in spoken]
-    total = sum(weight for _, weight in weights)
-    confidence = sum(probability * weight for probability, weight in weights) / total if total else 0.0
-    return Label(text=text, confidence=round(confidence, 4), syllables=len(_SYLLABLE.findall(text)))
-
-
-def is_plausible(syllables: int, speech_s: float) -> bool:
-    """Whether so many syllables can be spoken in that time."""
-    return LEAST_SYLLABLES_PER_S * speech_s <= syllables <= MOST_SYLLABLES_PER_S * speech_s
-
-
-def _marked(text: str, pause_s: float) -> str:
-    """The text with a mark at its end if a pause follows and it has none."""
-    if not text or text.rstrip()[-1:] in MARKS or pause_s < MARKED_PAUSE_S:
-        return text
-    return text.rstrip() + ("。" if pause_s >= FULL_STOP_PAUSE_S else "，")
+def label(words: Iterable[corpora.Word]) -> Label | None:
+    """The text of a clip that holds these words; None if none of them is anything but punctuation."""
+    spoken = list(words)
+    text = _LOOSE_SPACE.sub("", "".join(word.text for word in spoken).strip()).lstrip(MARKS)
+    if not any(char.isalnum() for char in text):
+        return None
+    total = sum(len(word.text) for word in spoken)
+    confidence = sum(word.probability * len(word.text) for word in spoken) / total
+    return Label(text=text, confidence=round(confidence, 4))
 
 
 def _distance(unit: Run, frame: float) -> float:

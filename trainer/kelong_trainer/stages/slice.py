@@ -142,9 +142,8 @@ def _outcome(
         return corpora.Rejection(
             recording=recording.key, start_s=start_s, end_s=end_s, reason=piece.kind, message=message
         )
-    inside = slice(piece.first, piece.last + 1)
-    label = labels.label(plan.words[inside], plan.units[inside], _pause_after_s(plan, piece))
-    if not label.syllables:
+    label = labels.label(word for words in plan.words[piece.first : piece.last + 1] for word in words)
+    if label is None:
         message = f"{where}: {_LEFT_OUT['NoText']}"
         return corpora.Rejection(
             recording=recording.key, start_s=start_s, end_s=end_s, reason="NoText", message=message
@@ -159,13 +158,6 @@ def _outcome(
         text=label.text,
         confidence=label.confidence,
     )
-
-
-def _pause_after_s(plan: cutting.Plan, piece: cutting.Piece) -> float:
-    """How long nobody speaks after a clip; the end of the recording is as good as a long pause."""
-    if piece.last + 1 >= len(plan.units):
-        return labels.FULL_STOP_PAUSE_S
-    return (plan.units[piece.last + 1].first - plan.units[piece.last].end) * noise.FRAME_S
 
 
 def _encode(file: soundfile.SoundFile, piece: cutting.Piece) -> bytes:
