@@ -384,8 +384,8 @@ choices();
 showRecordings();
 showClips();
 showChanges();
-for (const id of ["show", "of", "search"]) {
-  el(id).addEventListener("input", () => {
+for (const [id, happens] of [["show", "change"], ["of", "change"], ["search", "input"]]) {
+  el(id).addEventListener(happens, () => {
     clipPage = 0;
     showClips();
   });

@@ -1,0 +1,243 @@
+"""The report of a real corpus in a real browser: its numbers, its sounds, and what a person says on it."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from kelong_cluster import host
+from kelong_contract import accounts, codec, corpora, layout, store
+from kelong_trainer import context, pipeline
+from kelong_trainer.corpus import doubt
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+CHROMIUM, DRIVER = pathlib.Path("/usr/bin/chromium"), pathlib.Path("/usr/bin/chromedriver")
+PATIENCE_S = 60.0
+PREFIX = "recordings/lab/khazix/"
+
+
+@pytest.fixture
+def place(prepared: Any, tmp_path: pathlib.Path) -> store.FolderStore:
+    """A copy of the store in which the corpus was prepared."""
+    return store.FolderStore(shutil.copytree(prepared.store.root, tmp_path / "copy"))
+
+
+@pytest.fixture
+def browser(tmp_path: pathlib.Path) -> Iterator[webdriver.Chrome]:
+    if not (CHROMIUM.exists() and DRIVER.exists()):
+        host.install(["chromium", "chromium-driver"])
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1200,900"):
+        options.add_argument(argument)
+    options.add_argument("--autoplay-policy=no-user-gesture-required")
+    options.add_argument(f"--user-data-dir={tmp_path / 'profile'}")
+    options.add_experimental_option("prefs", {"download.default_directory": str(tmp_path / "downloads")})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    opened = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
+    yield opened
+    opened.quit()
+
+
+def show(browser: webdriver.Chrome, at: store.FolderStore, key: str) -> None:
+    browser.get((at.root / key).as_uri())
+
+
+def values(within: WebElement) -> list[float]:
+    return [float(item.get_attribute("value") or "nan") for item in within.find_elements(By.CSS_SELECTOR, "data")]
+
+
+def changes(browser: webdriver.Chrome) -> str | None:
+    return browser.find_element(By.ID, "changes").get_attribute("data-count")
+
+
+def row(browser: webdriver.Chrome, sha256: str) -> WebElement:
+    return browser.find_element(By.CSS_SELECTOR, f'[data-sha256="{sha256}"]')
+
+
+def choose(browser: webdriver.Chrome, what: str) -> None:
+    Select(browser.find_element(By.ID, "show")).select_by_value(what)
+
+
+def play(browser: webdriver.Chrome, made: WebElement) -> float:
+    """Play a clip and return how long the browser takes it to be."""
+    audio = made.find_element(By.TAG_NAME, "audio")
+    browser.execute_script("arguments[0].muted = true; arguments[0].play()", audio)
+    heard = WebDriverWait(browser, PATIENCE_S)
+    heard.until(lambda _: browser.execute_script("return arguments[0].currentTime > 0.1", audio))
+    return float(browser.execute_script("arguments[0].pause(); return arguments[0].duration", audio))
+
+
+def test_every_number_on_the_page_is_the_corpuss(
+    prepared: Any, place: store.FolderStore, browser: webdriver.Chrome
+) -> None:
+    corpus: corpora.Corpus = prepared.corpus
+    voice = prepared.order.voice.place()
+    report = codec.loads(corpora.CorpusReport, place.get(layout.corpus_report(voice)), "the report")
+    show(browser, place, report.page)
+
+    held_out = set(corpus.held_out)
+    trained = [clip for clip in corpus.clips if clip.sha256 not in held_out]
+    totals = {
+        item.get_attribute("data-name"): float(item.get_attribute("value") or "nan")
+        for item in browser.find_elements(By.CSS_SELECTOR, ".totals data")
+    }
+    assert totals["recordings"] == len(corpus.recordings)
+    assert totals["duration_s"] == pytest.approx(sum(item.duration_s for item in corpus.recordings))
+    assert totals["kept_s"] == pytest.approx(sum(clip.duration_s for clip in trained))
+    assert totals["clips"] == len(trained)
+    for grade in "ABC":
+        assert totals.get(f"grade-{grade}", 0) == sum(clip.grade == grade for clip in trained)
+
+    places = browser.find_elements(By.CSS_SELECTOR, ".legend tbody tr")
+    shown = {item.get_attribute("data-reason") or "": values(item) for item in places}
+    wanted = {"": [len(trained), sum(clip.duration_s for clip in trained)]}
+    for reason in sorted({item.reason for item in corpus.rejections}):
+        lost = [item.duration_s for item in corpus.rejections if item.reason == reason]
+        wanted[reason] = [len(lost), sum(lost)]
+    assert shown.keys() - {"HeldOut"} == wanted.keys()
+    for reason, numbers in wanted.items():
+        assert shown[reason] == pytest.approx(numbers), reason
+    assert sum(item[1] for item in shown.values()) == pytest.approx(totals["duration_s"])
+
+    table = browser.find_elements(By.CSS_SELECTOR, "#recordings tbody tr")
+    assert len(table) == len(corpus.recordings)
+    for line, recording, account in zip(table, corpus.recordings, accounts.balance(corpus), strict=True):
+        cells = line.find_elements(By.TAG_NAME, "td")
+        assert recording.key == PREFIX + cells[0].text
+        assert values(cells[2]) + values(cells[3]) == pytest.approx([account.duration_s, account.kept_s])
+        left = {
+            item.get_attribute("data-reason"): values(item)[0]
+            for item in cells[4].find_elements(By.CSS_SELECTOR, "[data-reason]")
+        }
+        assert left == pytest.approx(account.rejected_s)
+
+    for grade_or_all, count in (("kept", len(trained)), ("left", len([i for i in corpus.rejections if i.sha256]))):
+        if count:
+            choose(browser, grade_or_all)
+            assert browser.find_element(By.ID, "found").get_attribute("data-count") == str(count)
+    assert browser.get_log("browser") == []
+
+
+def test_a_person_listens_corrects_undoes_and_takes_the_corrections_along(
+    prepared: Any,
+    place: store.FolderStore,
+    browser: webdriver.Chrome,
+    trainer: Callable[..., context.RunContext],
+    tmp_path: pathlib.Path,
+) -> None:
+    voice = prepared.order.voice.place()
+    worst = doubt.least_trusted(prepared.corpus)[0]
+    other = next(clip for clip in prepared.corpus.clips if clip.sha256 != worst.sha256)
+    show(browser, place, layout.corpus_page(voice))
+    made = row(browser, worst.sha256)
+    assert str(made.find_element(By.TAG_NAME, "audio").get_attribute("src")).startswith("data:audio/ogg;base64,")
+    assert play(browser, made) == pytest.approx(worst.duration_s, abs=0.05)
+
+    choose(browser, "kept")
+    linked = row(browser, other.sha256)
+    assert str(linked.find_element(By.TAG_NAME, "audio").get_attribute("src")).endswith(f"/clips/{other.sha256}.flac")
+    assert play(browser, linked) == pytest.approx(other.duration_s, abs=0.05)
+
+    text = row(browser, worst.sha256).find_element(By.TAG_NAME, "textarea")
+    assert text.get_attribute("value") == worst.text
+    text.clear()
+    text.send_keys("这一句是人改的。")
+    drop = linked.find_element(By.CSS_SELECTOR, '[data-choice="drop"]')
+    drop.click()
+    assert drop.get_attribute("aria-pressed") == "true" and changes(browser) == "2"
+    browser.find_element(By.ID, "undo").click()
+    assert changes(browser) == "1"
+    row(browser, other.sha256).find_element(By.CSS_SELECTOR, '[data-choice="drop"]').click()
+
+    browser.refresh()  # drafts survive
+    assert changes(browser) == "2"
+    choose(browser, "changed")
+    assert browser.find_element(By.ID, "found").get_attribute("data-count") == "2"
+    value = row(browser, worst.sha256).find_element(By.TAG_NAME, "textarea").get_attribute("value")
+    assert value == "这一句是人改的。"
+
+    browser.find_element(By.ID, "download").click()
+    file = tmp_path / "downloads" / "corrections.jsonl"
+    WebDriverWait(browser, PATIENCE_S).until(lambda _: file.exists() and file.stat().st_size)
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert sorted(lines, key=lambda line: len(line["sha256"] + line.get("text", ""))) == [
+        {"sha256": other.sha256, "keep": False},
+        {"sha256": worst.sha256, "text": "这一句是人改的。"},
+    ]
+
+    place.put(PREFIX + "corrections.jsonl", file.read_bytes())
+    corpus = pipeline.prepare(trainer(place, prepared.order))
+    texts = {clip.sha256: clip.text for clip in corpus.clips}
+    assert texts[worst.sha256] == "这一句是人改的。" and other.sha256 not in texts
+    dropped = [item for item in corpus.rejections if item.reason == "Dropped"]
+    assert [item.sha256 for item in dropped] == [other.sha256]
+
+    # The next page knows what was said before, and hands it on with what is said then.
+    show(browser, place, layout.corpus_page(voice))
+    assert changes(browser) == "0" and browser.find_element(By.ID, "download").is_enabled()
+    choose(browser, "left")
+    row(browser, other.sha256).find_element(By.CSS_SELECTOR, '[data-choice="drop"]').click()
+    file.unlink()
+    browser.find_element(By.ID, "download").click()
+    WebDriverWait(browser, PATIENCE_S).until(lambda _: file.exists() and file.stat().st_size)
+    assert json.loads(file.read_text(encoding="utf-8")) == {"sha256": worst.sha256, "text": "这一句是人改的。"}
+
+
+def test_the_page_asks_nobody_and_its_controls_have_names(
+    prepared: Any, place: store.FolderStore, browser: webdriver.Chrome
+) -> None:
+    show(browser, place, layout.corpus_page(prepared.order.voice.place()))
+    choose(browser, "kept")
+    found = browser.find_elements(By.CSS_SELECTOR, "textarea, select, input, button, audio")
+    assert len(found) > 10
+    for control in found:
+        assert control.accessible_name.strip(), control.get_attribute("outerHTML")
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = [item["params"]["request"]["url"] for item in events if item["method"] == "Network.requestWillBeSent"]
+    assert asked and all(url.startswith(("file:", "data:", "chrome:")) for url in asked), asked
+
+
+def test_the_keyboard_is_enough(prepared: Any, place: store.FolderStore, browser: webdriver.Chrome) -> None:
+    show(browser, place, layout.corpus_page(prepared.order.voice.place()))
+    choose(browser, "kept")
+    first, second = browser.find_elements(By.CSS_SELECTOR, ".clip")[:2]
+    text = first.find_element(By.TAG_NAME, "textarea")
+    text.send_keys("啊")
+    assert changes(browser) == "1" and "changed" in str(first.get_attribute("class")).split()
+    text.send_keys(Keys.CONTROL, Keys.ARROW_DOWN)
+    assert browser.switch_to.active_element == second.find_element(By.TAG_NAME, "textarea")
+    playing = "return !arguments[0].querySelector('audio').paused"
+    WebDriverWait(browser, PATIENCE_S).until(lambda _: browser.execute_script(playing, second))
+    browser.switch_to.active_element.send_keys(Keys.CONTROL, Keys.ENTER)
+    assert not browser.execute_script(playing, second)
+    browser.find_element(By.ID, "show").send_keys(Keys.CONTROL, "z")
+    assert changes(browser) == "0"
+
+
+def test_a_page_without_its_clips_says_what_is_missing(
+    prepared: Any, place: store.FolderStore, browser: webdriver.Chrome, tmp_path: pathlib.Path
+) -> None:
+    worst = {clip.sha256 for clip in doubt.least_trusted(prepared.corpus)}
+    alone = tmp_path / "alone.html"
+    alone.write_bytes(place.get(layout.corpus_page(prepared.order.voice.place())))
+    browser.get(alone.as_uri())
+    choose(browser, "kept")
+    lost = next(
+        item
+        for item in browser.find_elements(By.CSS_SELECTOR, ".clip")
+        if item.get_attribute("data-sha256") not in worst
+    )
+    browser.execute_script("arguments[0].play().catch(() => {})", lost.find_element(By.TAG_NAME, "audio"))
+    problem = lost.find_element(By.CSS_SELECTOR, ".problem")
+    WebDriverWait(browser, PATIENCE_S).until(lambda _: problem.is_displayed())
+    assert "is not beside this page" in problem.text
