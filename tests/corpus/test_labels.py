@@ -22,6 +22,15 @@ def test_a_word_goes_where_its_middle_lies_or_to_the_nearest_speech(start_s, end
     assert [len(part) for part in found] == [int(index == unit) for index in range(3)]
 
 
+def test_a_word_that_lies_hardly_before_a_pause_goes_behind_the_mark_before_it():
+    words = [word("猫，", 1.4, 1.8), word("每", 1.85, 2.05), word("只", 2.4, 2.6)]
+    assert [len(part) for part in labels.assign(words, units((0, 2), (2.2, 4)))] == [1, 2]
+    late = [word("猫", 2.15, 2.31), word("吗，", 2.2, 2.4), word("每", 2.6, 2.8)]
+    assert [len(part) for part in labels.assign(late, units((0, 2), (2.2, 4)))] == [2, 1]
+    clearly = [word("猫，", 1.0, 1.3), word("但是", 1.4, 1.9), word("只", 2.4, 2.6)]
+    assert [len(part) for part in labels.assign(clearly, units((0, 2), (2.2, 4)))] == [2, 1]
+
+
 def test_words_out_of_order_are_each_assigned_once():
     words = [word("一", 5.1, 5.2), word("二", 0.1, 0.2), word("三", 2.6, 2.7)]
     found = labels.assign(words, units((0, 2), (2.5, 4), (5, 6)))
