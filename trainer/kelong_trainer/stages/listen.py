@@ -7,18 +7,18 @@ on: a pod that is killed loses no more than one recording's part.
 from __future__ import annotations
 
 import dataclasses
-import logging
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from kelong_contract import codec, corpora, layout
+import numpy as np
+from kelong_contract import codec, conditions, corpora, layout
+from kelong_speech import sources
 
 from kelong_trainer import documents, telemetry
-from kelong_trainer.context import RunContext
-from kelong_trainer.corpus import breaths, decoding, noise, recordings, voice_activity
-
-log = logging.getLogger(__name__)
+from kelong_trainer.context import BadOrder, RunContext
+from kelong_trainer.corpus import breaths, decoding, music, noise, recordings, speakers, voice_activity, voices
 
 VERSION = 1
 
@@ -27,16 +27,27 @@ T = TypeVar("T", corpora.Stretch, corpora.Breath)
 
 @dataclass(frozen=True, kw_only=True)
 class Heard:
-    """One recording as it is kept in the store."""
+    """One recording as it is kept in the store. `vectors` are the embeddings of the stretches `voices`, packed.
+
+    The listening has no voices yet: whose they are is known only when all recordings of the speaker were heard.
+    """
 
     listening: corpora.Listening
+    voices: tuple[corpora.Stretch, ...] = ()
+    vectors: str = ""
     format: int = 1
 
 
 def facts(context: RunContext) -> dict[str, object]:
-    """What the result depends on besides the recordings and this code."""
-    modules = (decoding, voice_activity, noise, breaths)
-    return {"versions": {module.__name__.rpartition(".")[2]: module.VERSION for module in modules}}
+    """What the result depends on besides the recordings and this code; raises BadOrder for a missing source."""
+    modules = (decoding, voice_activity, noise, breaths, music, voices)
+    address = context.order.model.sources.speaker_embedding
+    try:
+        embedding = speakers.identity(address, context.order.voice.namespace, context.store)
+    except sources.ModelSourceUnavailable as error:
+        raise BadOrder(conditions.MODEL_SOURCE_UNAVAILABLE, str(error)) from None
+    versions = {module.__name__.rpartition(".")[2]: module.VERSION for module in modules}
+    return {"versions": versions, "speaker_embedding": embedding}
 
 
 def run(context: RunContext, corpus: corpora.Corpus) -> corpora.Corpus:
@@ -44,22 +55,42 @@ def run(context: RunContext, corpus: corpora.Corpus) -> corpora.Corpus:
     refused = {rejection.recording for rejection in corpus.rejections}
     wanted = [recording for recording in corpus.recordings if recording.key not in refused]
     stage = _Stage(context)
-    listenings = []
+    heard = []
     with context.telemetry.stage("listen", round(sum(item.duration_s for item in wanted)), "s") as bar:
         clock = telemetry.Clock(bar)
         for recording in wanted:
             context.check_stopping()
-            listenings.append(stage.hear(recording, clock.advance).listening)
-    return dataclasses.replace(corpus, stage="listen", listenings=tuple(listenings))
+            heard.append(stage.hear(recording, clock.advance))
+    return dataclasses.replace(corpus, stage="listen", listenings=_with_voices(wanted, heard))
+
+
+def _with_voices(wanted: Sequence[corpora.Recording], heard: Sequence[Heard]) -> tuple[corpora.Listening, ...]:
+    """What was heard, with how like their recording's speaker the voices are."""
+    vectors = {item.listening.key: voices.unpack(item.vectors, len(item.voices)) for item in heard if item.voices}
+    usual = {}
+    for name in {recording.speaker for recording in wanted}:
+        theirs = [
+            vectors[recording.key] for recording in wanted if recording.speaker == name if recording.key in vectors
+        ]
+        if theirs:
+            usual[name] = voices.usual(np.concatenate(theirs))
+    listenings = []
+    for recording, item in zip(wanted, heard, strict=True):
+        compared: tuple[corpora.VoiceStretch, ...] = ()
+        if item.voices:
+            compared = voices.compare(item.voices, vectors[recording.key], usual[recording.speaker])
+        listenings.append(dataclasses.replace(item.listening, voices=compared))
+    return tuple(listenings)
 
 
 class _Stage:
-    """One run of the stage."""
+    """One run of the stage. The embedding is loaded only when a recording is met that was not heard before."""
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
         self._source = recordings.Source(context)
         self._facts = facts(context)
+        self._load = functools.cache(functools.partial(_embedding, context))
 
     def hear(self, recording: corpora.Recording, advance: Callable[[float], None]) -> Heard:
         """From the store, or heard now and put there; `advance` is told the seconds as they are done."""
@@ -75,19 +106,40 @@ class _Stage:
         return heard
 
     def _listen(self, recording: corpora.Recording, advance: Callable[[float], None]) -> Heard:
+        embedding = self._load()
         floor = noise.Floor()
         speech: list[corpora.Stretch] = []
         inhales: list[corpora.Breath] = []
+        played: list[corpora.Stretch] = []
+        parts: list[corpora.Stretch] = []
+        vectors: list[speakers.Vector] = []
         for window in voice_activity.windows(self._source.mono(recording)):
             self._context.check_stopping()
             floor.add(window.levels, window.speech)
             speech += [_moved(stretch, window.start_s) for stretch in window.speech]
             inhales += [_moved(breath, window.start_s) for breath in breaths.find(window.samples, window.speech)]
+            played += [_moved(stretch, window.start_s) for stretch in music.find(window.samples)]
+            if embedding is not None:
+                with_voice, found = voices.embed(window.samples, voices.stretches(window.speech), embedding)
+                parts += [_moved(part, window.start_s) for part in with_voice]
+                vectors += found
             advance(window.duration_s)
         listening = corpora.Listening(
-            key=recording.key, noise_floor_dbfs=floor.dbfs(), speech=tuple(speech), breaths=tuple(inhales)
+            key=recording.key,
+            noise_floor_dbfs=floor.dbfs(),
+            speech=tuple(speech),
+            breaths=tuple(inhales),
+            music=music.joined(played),
         )
-        return Heard(listening=listening)
+        return Heard(listening=listening, voices=tuple(parts), vectors=voices.pack(vectors))
+
+
+def _embedding(context: RunContext) -> speakers.Embed | None:
+    address = context.order.model.sources.speaker_embedding
+    try:
+        return speakers.load(address, context.order.voice.namespace, context.store, context.work_dir / "models")
+    except sources.ModelSourceUnavailable as error:
+        raise BadOrder(conditions.MODEL_SOURCE_UNAVAILABLE, str(error)) from None
 
 
 def _moved(item: T, offset_s: float) -> T:

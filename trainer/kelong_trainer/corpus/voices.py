@@ -1,0 +1,123 @@
+"""Which stretches of speech are the speaker's own and which another person's: their embeddings against the usual one.
+
+Called by the listen stage, which sees all recordings of a speaker and so knows who is usual. N stretches, E features.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from kelong_contract.corpora import Stretch, VoiceStretch
+from kelong_speech import audio
+
+from kelong_trainer.corpus import speakers
+from kelong_trainer.corpus.voice_activity import SAMPLE_RATE_HZ
+
+VERSION = 1  # raise when the same sound would give other stretches or similarities than before
+# Resemblyzer's encoder looks at 1.6 s; of less it knows little, of less than LEAST_S nothing that could be relied on.
+LENGTH_S: Final = 1.6
+ENOUGH_S: Final = 1.2
+LEAST_S: Final = 0.8
+JOINED_S: Final = 0.5  # words this near to each other are taken for one person's where one of them is short
+# A short stretch is less like its own speaker: measured on the stand-in, 0.04 at 0.9 s (docs/corpus.md).
+SHORTNESS_PER_S: Final = 0.06
+# The part of all stretches that the usual voice is the mean of: the rest may be somebody else's.
+USUAL_SHARE: Final = 0.6
+COMPARED: Final = 400  # stretches that the first guess at the usual voice is made of
+ROUNDS: Final = 10
+
+Vectors = npt.NDArray[np.float32]  # [N, E], each of unit length
+Samples = npt.NDArray[np.float32]
+
+
+def stretches(speech: Sequence[Stretch]) -> tuple[Stretch, ...]:
+    """Speech in parts of about LENGTH_S, none across a longer pause; what is too short to tell by is left out."""
+    groups: list[Stretch] = []
+    for stretch in speech:
+        near = groups and stretch.start_s - groups[-1].end_s < JOINED_S
+        if near and min(_length_s(groups[-1]), _length_s(stretch)) < ENOUGH_S:
+            groups[-1] = Stretch(start_s=groups[-1].start_s, end_s=stretch.end_s)
+        else:
+            groups.append(stretch)
+    found = []
+    for group in groups:
+        count = max(1, round(_length_s(group) / LENGTH_S))
+        edges = np.linspace(group.start_s, group.end_s, count + 1).round(4).tolist()
+        if _length_s(group) >= LEAST_S:
+            found += [Stretch(start_s=start, end_s=end) for start, end in itertools.pairwise(edges)]
+    return tuple(found)
+
+
+def embed(
+    samples: Samples, parts: Sequence[Stretch], embedding: Callable[[audio.Speech], speakers.Vector | None]
+) -> tuple[tuple[Stretch, ...], list[speakers.Vector]]:
+    """The parts that have a voice, and its vector; `samples` at 16 kHz, in which the parts' times count."""
+    found, vectors = [], []
+    for part in parts:
+        sound = samples[round(part.start_s * SAMPLE_RATE_HZ) : round(part.end_s * SAMPLE_RATE_HZ)]
+        wanted = round(LENGTH_S * SAMPLE_RATE_HZ)
+        if 0 < len(sound) < wanted:  # said again rather than followed by silence
+            sound = np.resize(sound, wanted)
+        vector = embedding(audio.Speech(samples=sound, sample_rate_hz=SAMPLE_RATE_HZ))
+        if vector is not None:
+            found.append(part)
+            vectors.append(vector)
+    return tuple(found), vectors
+
+
+def usual(vectors: Vectors) -> speakers.Vector:
+    """The voice that most of the stretches are of; up to 40 % of them may be others'.
+
+    It begins with the stretch that is most like its nearer half, and is then the mean of those most like it, again and
+    again until they are the same ones (a trimmed mean).
+    """
+    chosen = vectors[np.linspace(0, len(vectors) - 1, min(len(vectors), COMPARED)).round().astype(int)]
+    begin = np.median(chosen @ chosen.T, axis=1).argmax()
+    mean: speakers.Vector = chosen[begin]
+    count = max(1, round(USUAL_SHARE * len(vectors)))
+    kept: npt.NDArray[np.int64] | None = None
+    for _ in range(ROUNDS):
+        nearest = np.sort(np.argsort(-(vectors @ mean), kind="stable")[:count])
+        if kept is not None and np.array_equal(nearest, kept):
+            break
+        kept = nearest
+        mean = vectors[nearest].mean(axis=0)
+        mean = mean / np.linalg.norm(mean)
+    return mean
+
+
+def compare(parts: Sequence[Stretch], vectors: Vectors, with_voice: speakers.Vector) -> tuple[VoiceStretch, ...]:
+    """How like a voice each part is: the cosine, and what a short part lacks."""
+    return tuple(
+        VoiceStretch(
+            start_s=part.start_s,
+            end_s=part.end_s,
+            similarity=round(min(float(vector @ with_voice) + _shortness(part), 1.0), 4),
+        )
+        for part, vector in zip(parts, vectors, strict=True)
+    )
+
+
+def pack(vectors: Sequence[speakers.Vector]) -> str:
+    """Vectors as text, in half precision."""
+    return base64.b64encode(np.array(vectors, "<f2").tobytes()).decode()
+
+
+def unpack(text: str, count: int) -> Vectors:
+    """So many vectors from text, of unit length again."""
+    vectors = np.frombuffer(base64.b64decode(text), "<f2").astype(np.float32).reshape(count, -1)
+    unit: Vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
+    return unit
+
+
+def _shortness(part: Stretch) -> float:
+    return SHORTNESS_PER_S * max(0.0, LENGTH_S - _length_s(part))
+
+
+def _length_s(stretch: Stretch) -> float:
+    return stretch.end_s - stretch.start_s
