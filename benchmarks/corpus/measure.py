@@ -21,7 +21,7 @@ import numpy as np
 import soundfile
 import soxr
 import torch
-from corpus import label_scores, memory, scores, sessions, truth, usual_slicer, voices, workshop
+from corpus import label_scores, mark_scores, memory, scores, sessions, truth, usual_slicer, voices, workshop
 from kelong_contract import corpora, orders
 from kelong_contract import store as stores
 from kelong_demo import assets, whisper
@@ -110,6 +110,7 @@ def clean(bench: Bench) -> Iterator[Line]:
         yield from _cut_lines(part, takes, corpus)
         yield from _kept_lines(part, takes, corpus, wanted="at least 0.98" if level == -60.0 else "")
         yield from _label_lines(part, takes, corpus)
+        yield from _mark_lines(part, takes, corpus)
 
 
 def breathing(bench: Bench) -> Iterator[Line]:
@@ -277,6 +278,15 @@ def _label_lines(part: str, takes: tuple[truth.Take, ...], corpus: corpora.Corpu
     yield Line(part=part, name="labels: syllables wrong, tones aside", value=found.syllable_error_rate)
     yield Line(part=part, name="labels: share of errors in the least trusted 5 %", value=found.caught)
     yield Line(part=part, name="labels: the same in the best possible order", value=found.best_caught)
+
+
+def _mark_lines(part: str, takes: tuple[truth.Take, ...], corpus: corpora.Corpus) -> Iterator[Line]:
+    found = mark_scores.marks(takes, corpus)
+    yield Line(part=part, name="pauses of 60 ms and more: marked", value=f"{found.pauses_found} of {found.pauses}")
+    yield Line(part=part, name="of them with the right length", value=f"{found.pauses_alike} of {found.pauses_found}")
+    yield Line(part=part, name="breaths in clips: marked", value=f"{found.breaths_found} of {found.breaths}")
+    wrong = f"{found.breath_marks_wrong} of {found.breath_marks}"
+    yield Line(part=part, name="breath marks where no breath is", value=wrong)
 
 
 def _cost_lines(bench: Bench) -> Iterator[Line]:

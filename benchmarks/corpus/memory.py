@@ -15,7 +15,7 @@ from typing import Final
 
 import soundfile
 import torch
-from corpus import studio, truth, workshop
+from corpus import studio, truth, voices, workshop
 from kelong_contract import codec, corpora
 from kelong_contract import store as stores
 from kelong_trainer.corpus import recordings
@@ -47,7 +47,7 @@ def peaks(asked: Asked) -> dict[str, float]:
 def write_repeated(base: studio.Made, folder: Path, minutes: int) -> truth.Take:
     """A recording that repeats another until it is so long, as FLAC with its truth; memory holds one repetition."""
     folder.mkdir(parents=True, exist_ok=True)
-    rate_hz, count = studio.RATE_HZ, round(minutes * MINUTE_S * studio.RATE_HZ)
+    rate_hz, count = voices.RATE_HZ, round(minutes * MINUTE_S * voices.RATE_HZ)
     said: list[truth.Said] = []
     with soundfile.SoundFile(folder / f"{NAME}.flac", "w", rate_hz, 1, subtype="PCM_16") as file:
         while file.frames < count:

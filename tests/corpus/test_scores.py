@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from corpus import label_scores, scores, sounds, spans, studio, truth, usual_slicer, voices
+from corpus import label_scores, mark_scores, scores, sounds, spans, studio, truth, usual_slicer, voices
 from kelong_contract import codec, corpora, orders
 
 BOUNDS = orders.Slicing()
@@ -238,3 +238,16 @@ def test_the_usual_slicer_keeps_short_pauses_and_cuts_long_ones_greedily() -> No
     assert all(left.end_s == right.start_s for left, right in itertools.pairwise(clips))
     far = usual_slicer.cut(recording(2.0), rate_hz)
     assert all(left.end_s < right.start_s for left, right in itertools.pairwise(far)), "long pauses are left out"
+
+
+def test_marks_are_held_against_silence_and_breaths_inside_a_clip() -> None:
+    spoken = take(said(1.0, "好"), said(1.5, "好"), said(2.5, "好"), said(4.0, "好"), planted=(breath(3.0, 3.4),))
+
+    def mark(kind: corpora.MarkKind, start_s: float, end_s: float) -> corpora.Mark:
+        return corpora.Mark(kind=kind, after=1, start_s=start_s, end_s=end_s, confidence=1.0)
+
+    marked = (mark("sp2", 1.22, 1.5), mark("sp4", 1.7, 2.5), mark("br1", 3.0, 3.35), mark("br2", 2.0, 2.2))
+    found = mark_scores.marks([spoken], corpus(clip(0.5, 4.5, "好好好好", marks=marked)))
+    assert (found.pauses, found.pauses_found, found.pauses_alike) == (2, 2, 1)
+    assert (found.breaths, found.breaths_found) == (1, 1)
+    assert (found.breath_marks, found.breath_marks_wrong) == (2, 1)
