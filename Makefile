@@ -20,6 +20,7 @@ bench: .venv/ready ## how fast and how right it is, on this machine (CPP=dir: th
 	@$(RUN)/python benchmarks/speed.py
 	@$(RUN)/python benchmarks/readings.py
 	@$(RUN)/python benchmarks/judging.py
+	@$(RUN)/python benchmarks/preparing.py
 	@$(if $(CPP),$(RUN)/python benchmarks/polyphones.py --data "$(CPP)")
 
 check: .venv/ready ## format, lint, types, architecture: under a minute
