@@ -104,17 +104,18 @@ def _voice(
 ) -> Voice:
     """The weights, and the text encoder if the voice was trained with one."""
     try:
-        encoder = _text_encoder(order, manifest, kept, work_dir, chosen)
-        lexicon = frontend.Lexicon.from_entries(order.text.lexicon)
-        model = reading.polyphone_model(order.sources, order.voice.namespace, kept, work_dir / MODELS_FOLDER)
+        settings = voice.fetch(kept, manifest.file(layout.CONFIG_FILE), work_dir / WEIGHTS_FOLDER)
+        taught = config.from_json(settings.read_bytes())
+        models = work_dir / MODELS_FOLDER
         return Voice.load(
             kept,
             manifest,
             work_dir / WEIGHTS_FOLDER,
-            text_encoder=encoder,
+            text_encoder=_text_encoder(order, taught, kept, models, chosen),
             device=chosen,
-            lexicon=lexicon,
-            polyphone_model=model,
+            front_end=reading.front_end(
+                taught.front_end.profile, order.text, order.sources, order.voice.namespace, kept, models
+            ),
         )
     except frontend.BadLexicon as error:
         raise BadOrder(conditions.BAD_ORDER, str(error)) from None
@@ -128,21 +129,19 @@ def _voice(
 
 def _text_encoder(
     order: ServingOrder | SynthesisOrder,
-    manifest: CheckpointManifest,
+    wanted: config.VoiceConfig,
     kept: Store,
-    work_dir: pathlib.Path,
+    models: pathlib.Path,
     chosen: torch.device,
 ) -> TextEncoder | None:
     """The text encoder, fetched only if the voice's own configuration asks for one."""
-    settings = voice.fetch(kept, manifest.file(layout.CONFIG_FILE), work_dir / WEIGHTS_FOLDER)
-    wanted = config.from_json(settings.read_bytes())
     if wanted.model.text_feature_channels is None:
         return None
     address = order.sources.text_encoder
     if address is None:
         reason = "the order names none, and this voice was trained with one"
         raise features.unavailable("text encoder", "model.sources.textEncoder", reason)
-    folder = sources.resolve(address, order.voice.namespace, kept, work_dir / MODELS_FOLDER)
+    folder = sources.resolve(address, order.voice.namespace, kept, models)
     if folder is None:
         return None  # Voice.load says what is missing
     return TextEncoder.load(folder, hidden_state=wanted.text_hidden_state, device=chosen)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from kelong_contract import codec, layout
 
 SYMBOLS = 118  # the original's 112 and sp1 sp2 sp3 sp4 br1 br2
-FRONT_END_VERSION = 2  # raised when the front end starts to read texts otherwise than the voices so far were taught
+FRONT_END_VERSION = 3  # raised when the front end starts to read texts otherwise than the voices so far were taught
 
 
 # The two Chinese generations of the original whose files look alike: Extra-Fix has a SiLU and a cosine codebook in the

@@ -11,7 +11,28 @@ from kelong_contract import orders
 from kelong_contract import store as stores
 
 from kelong_speech import sources
-from kelong_speech.text import polyphones
+from kelong_speech.text import frontend, polyphones
+
+
+def front_end(
+    profile: str,
+    text: orders.Text,
+    wanted: orders.Sources,
+    namespace: str,
+    store: stores.Store,
+    cache_dir: pathlib.Path,
+) -> frontend.FrontEnd:
+    """What reads a voice's texts: made once for a voice, by trainer, auditions, server and batch alike.
+
+    `profile` is the training order's, or the one in the voice's `config.json`. `as-original` reads without a polyphone
+    model, so that none is fetched for it. Raises frontend.BadLexicon and sources.ModelSourceUnavailable.
+    """
+    rules = frontend.Profile(profile)
+    lexicon = frontend.Lexicon.from_entries(text.lexicon)
+    if rules is frontend.Profile.AS_ORIGINAL:
+        return frontend.FrontEnd(rules, lexicon=lexicon)
+    model = polyphone_model(wanted, namespace, store, cache_dir)
+    return frontend.FrontEnd(rules, lexicon=lexicon, polyphones=model)
 
 
 def polyphone_model(

@@ -15,7 +15,7 @@ from kelong_contract import layout, manifests
 from kelong_contract import store as stores
 
 from kelong_speech import audio, checkpoint, config, encoders, features, layers, script, synthesiser
-from kelong_speech.text import frontend, polyphones
+from kelong_speech.text import frontend
 
 _SEEDS = 2**63
 
@@ -74,13 +74,13 @@ class Voice:
         *,
         text_encoder: features.TextEncoder | None = None,
         device: torch.device | None = None,
-        lexicon: frontend.Lexicon | None = None,
-        polyphone_model: polyphones.PolyphoneModel | None = None,
+        front_end: frontend.FrontEnd | None = None,
     ) -> Voice:
         """A voice around a generator, which it takes over: frozen, in eval mode, on its device.
 
-        Raises `sources.ModelSourceUnavailable` when the generator was trained with a text encoder and none of that
-        width is given.
+        `front_end` None reads by the voice's own profile, without a lexicon. Raises `sources.ModelSourceUnavailable`
+        when the generator was trained with a text encoder and none of that width is given, or with another polyphone
+        model; ValueError for a front end of another profile.
         """
         wanted = generator.config.model.text_feature_channels
         found = text_encoder.channels if text_encoder else None
@@ -88,7 +88,9 @@ class Voice:
             reason = f"this voice was trained with features of {wanted} values, the encoder given has {found or 'none'}"
             raise features.unavailable("text encoder", "model.sources.textEncoder", reason)
         profile = frontend.Profile(generator.config.front_end.profile)
-        front_end = frontend.FrontEnd(profile, lexicon=lexicon or frontend.Lexicon(), polyphones=polyphone_model)
+        front_end = front_end or frontend.FrontEnd(profile)
+        if front_end.profile is not profile:
+            raise ValueError(f"this voice's texts were read by the profile '{profile}', not '{front_end.profile}'")
         taught, given = generator.config.front_end.polyphone, front_end.polyphone_identity
         if taught and taught != given:
             reason = f"this voice was taught with texts that '{taught}' read, and the source gives '{given}'"
@@ -104,12 +106,11 @@ class Voice:
         *,
         text_encoder: features.TextEncoder | None = None,
         device: torch.device | None = None,
-        lexicon: frontend.Lexicon | None = None,
-        polyphone_model: polyphones.PolyphoneModel | None = None,
+        front_end: frontend.FrontEnd | None = None,
     ) -> Voice:
         """The voice of a published step. Files are kept in `cache_dir` by digest and checked at every load.
 
-        Raises `DigestMismatch`, `checkpoint.UnusableCheckpoint`, `sources.ModelSourceUnavailable` or a StoreError.
+        Raises what `from_parts` raises, `DigestMismatch`, `checkpoint.UnusableCheckpoint` or a StoreError.
         """
         settings = fetch(store, manifest.file(layout.CONFIG_FILE), cache_dir)
         weights = fetch(store, manifest.file(layout.GENERATOR_FILE), cache_dir)
@@ -118,9 +119,7 @@ class Voice:
         except config.ConfigError as error:
             raise checkpoint.UnusableCheckpoint(f"step {manifest.step}: {error}") from error
         generator = checkpoint.load_weights(weights, voice_config)
-        return cls.from_parts(
-            generator, text_encoder=text_encoder, device=device, lexicon=lexicon, polyphone_model=polyphone_model
-        )
+        return cls.from_parts(generator, text_encoder=text_encoder, device=device, front_end=front_end)
 
     @property
     def config(self) -> config.VoiceConfig:

@@ -145,10 +145,29 @@ def test_a_voice_is_spoken_to_by_the_polyphone_model_that_read_its_texts(make_ge
     bundled = polyphones.open_model("bundled")
     front_end = dataclasses.replace(generator.config.front_end, polyphone=bundled.identity)
     generator.config = dataclasses.replace(generator.config, front_end=front_end)
-    assert voice.Voice.from_parts(generator, polyphone_model=bundled).say_text(HELLO, STYLE).duration_s > 0
+    assert (
+        voice.Voice.from_parts(generator, front_end=frontend.FrontEnd(polyphones=bundled))
+        .say_text(HELLO, STYLE)
+        .duration_s
+        > 0
+    )
     assert voice.Voice.from_parts(generator).say_text(HELLO, STYLE).duration_s > 0
     with pytest.raises(sources.ModelSourceUnavailable, match=r"polyphone.*taught .* 'g2pM:\w+' read.*gives 'none'"):
-        voice.Voice.from_parts(generator, polyphone_model=polyphones.open_model("none"))
+        voice.Voice.from_parts(generator, front_end=frontend.FrontEnd(polyphones=polyphones.open_model("none")))
+
+
+def test_a_voice_is_read_to_by_its_own_profile(make_generator):
+    original = frontend.FrontEnd(frontend.Profile.AS_ORIGINAL)
+    with pytest.raises(ValueError, match="read by the profile 'fixed', not 'as-original'"):
+        voice.Voice.from_parts(make_generator(), front_end=original)
+
+
+def test_the_originals_profile_fetches_no_polyphone_model(published, tmp_path):
+    missing = orders.Sources(polyphone=f"path:{tmp_path}/nowhere")
+    made = reading.front_end("as-original", orders.Text(), missing, "team", published.store, tmp_path)
+    assert made.polyphone_identity == "none"
+    with pytest.raises(sources.ModelSourceUnavailable, match="there is no folder"):
+        reading.front_end("fixed", orders.Text(), missing, "team", published.store, tmp_path)
 
 
 @pytest.mark.parametrize(("address", "begins"), [(None, "g2pM:"), ("bundled", "g2pM:"), ("none", "none")])

@@ -21,8 +21,10 @@ def sound(bench, tmp_path):
 
     def hear(text: str, lexicon: dict[str, str] | None = None, model: polyphones.PolyphoneModel | None = None) -> bytes:
         wanted = (orders.AuditionText(name="hello", text=text),)
-        order = dataclasses.replace(bench.order(), auditions=wanted, text=orders.Text(lexicon=lexicon or {}))
-        report = speaking.hear(bench.store, order, 2, tmp_path / "weights", None, polyphone_model=model)
+        order = dataclasses.replace(bench.order(), auditions=wanted)
+        lexed = frontend.Lexicon.from_entries(lexicon or {})
+        reader = frontend.FrontEnd(lexicon=lexed, polyphones=model)
+        report = speaking.hear(bench.store, order, 2, tmp_path / "weights", None, front_end=reader)
         [audition] = report.auditions
         return bench.store.get(audition.key)
 

@@ -17,13 +17,10 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy import typing as npt
 
-from kelong_speech.text import phonemes, pinyin
+from kelong_speech.text import phonemes, pinyin, sentences
 
 BUNDLED: Final = "bundled"
 NONE: Final = "none"
-
-# The marks of spoken text as the sentences were written that the models have seen.
-_WRITTEN_MARKS: Final = str.maketrans({",": "，", ".": "。", "?": "？", "!": "！", "-": "—", "'": "“"})
 
 
 class PolyphoneModel(Protocol):
@@ -109,8 +106,8 @@ class G2pM:
     def choices(self, text: str) -> list[pinyin.Choice | None]:
         """The likeliest reading of each character that has several; None for the others."""
         found: list[pinyin.Choice | None] = [None] * len(text)
-        written = as_written(text)
-        for start, end in sentences(written):
+        written = sentences.as_written(text)
+        for start, end in sentences.places(written):
             places = [place for place in range(start, end) if written[place] in self._candidates]
             if places:
                 scores = self.scores(written[start:end], [place - start for place in places])
@@ -148,25 +145,6 @@ class G2pM:
             np.maximum(both[np.asarray(places) + 1] @ first + first_bias, 0) @ second + second_bias
         )
         return scores
-
-
-def as_written(text: str) -> str:
-    """A spoken text with the marks of written Chinese, which models were taught on; of the same length."""
-    return text.translate(_WRITTEN_MARKS)
-
-
-_LONGEST_SENTENCE: Final = 200
-
-
-def sentences(text: str) -> list[tuple[int, int]]:
-    """Where sentences begin and end, none longer than 200 characters: what a model is shown at a time."""
-    found: list[tuple[int, int]] = []
-    start = 0
-    for place, char in enumerate(text):
-        if char in "。！？…" or place + 1 - start == _LONGEST_SENTENCE or place + 1 == len(text):
-            found.append((start, place + 1))
-            start = place + 1
-    return found
 
 
 def _syllable(spelling: str) -> pinyin.Syllable:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy import typing as npt
 
-from kelong_speech.text import bopomofo, phonemes, pinyin, polyphones
+from kelong_speech.text import bopomofo, phonemes, pinyin, sentences
 
 _INPUTS: Final = ("input_ids", "token_type_ids", "attention_mask", "phoneme_mask", "char_ids", "position_ids")
 _ONNX_NAMES: Final = ("g2pw.onnx", "g2pW.onnx")
@@ -59,10 +59,10 @@ class G2pW:
     def choices(self, text: str) -> list[pinyin.Choice | None]:
         """The likeliest reading of each character that has several; None for the others."""
         found: list[pinyin.Choice | None] = [None] * len(text)
-        written = polyphones.as_written(text).lower().translate(self._traditional)
+        written = sentences.as_written(text).lower().translate(self._traditional)
         asked = [
             (place, start, end)
-            for start, end in polyphones.sentences(written)
+            for start, end in sentences.places(written)
             for place in range(start, end)
             if len(self._allowed.get(written[place], ())) > 1
         ]

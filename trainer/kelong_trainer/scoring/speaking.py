@@ -18,7 +18,7 @@ import torch
 from kelong_contract import codec, environment, layout, manifests, orders, patience, presets
 from kelong_contract import store as stores
 from kelong_speech import audio, features, reading, sources, synthesiser
-from kelong_speech.text import frontend, polyphones
+from kelong_speech.text import frontend
 from kelong_speech.text.frontend import UnspeakableText
 from kelong_speech.voice import Style, Voice
 
@@ -45,19 +45,19 @@ def hear(
     folder: pathlib.Path,
     encoder: features.TextEncoder | None,
     panel: judges.Judges | None = None,
-    polyphone_model: polyphones.PolyphoneModel | None = None,
+    front_end: frontend.FrontEnd | None = None,
 ) -> manifests.AuditionReport:
     """Speak every sentence with a step's weights; WAVs and report are in the store when it returns.
 
-    Without a panel of judges the report has no figures; without a polyphone model g2pM's reads. A sentence that the
-    step does not bring to an end counts as not understood in the step's means; one that no step could say is left out.
+    Without a panel of judges the report has no figures; without a front end the voice's own profile reads, with
+    no lexicon. A sentence that the step does not bring to an end counts as not understood in the step's means; one that
+    no step could say is left out.
     """
     place = order.voice.place()
     key = layout.checkpoint_manifest(place, step)
     data = store.get(key)
     manifest = codec.loads(manifests.CheckpointManifest, data, key)
-    lexicon = frontend.Lexicon.from_entries(order.text.lexicon)
-    voice = Voice.load(store, manifest, folder, text_encoder=encoder, lexicon=lexicon, polyphone_model=polyphone_model)
+    voice = Voice.load(store, manifest, folder, text_encoder=encoder, front_end=front_end)
     spoken: list[manifests.Audition] = []
     failures: list[manifests.AuditionFailure] = []
     figures: list[manifests.Figures] = []
@@ -121,19 +121,23 @@ class Kit:
     """What a process that speaks auditions needs beside the steps."""
 
     encoder: features.TextEncoder | None
-    polyphone_model: polyphones.PolyphoneModel
+    front_end: frontend.FrontEnd
     panel: judges.Judges
 
     @classmethod
     def open(cls, order: orders.TrainingOrder, store: stores.Store, models: pathlib.Path) -> Kit:
         """All of it, fetched to `models`. Raises sources.ModelSourceUnavailable or frontend.BadLexicon."""
-        lexicon = frontend.Lexicon.from_entries(order.text.lexicon)
-        model = reading.polyphone_model(order.model.sources, order.voice.namespace, store, models)
-        reader = frontend.FrontEnd(lexicon=lexicon, polyphones=model)
+
+        def reads_by(profile: str) -> frontend.FrontEnd:
+            return reading.front_end(profile, order.text, order.model.sources, order.voice.namespace, store, models)
+
+        front_end = reads_by(order.training.profile)
+        # What was heard is compared by the better rules, whichever the voice is taught by.
+        fixed = front_end if front_end.profile is frontend.Profile.FIXED else reads_by(frontend.Profile.FIXED)
         return cls(
             encoder=text_encoder(store, order, models),
-            polyphone_model=model,
-            panel=judges.Judges(order, store, models, reader.analyse),
+            front_end=front_end,
+            panel=judges.Judges(order, store, models, fixed.analyse),
         )
 
 
@@ -179,7 +183,7 @@ def main() -> None:
         try:
             kit = kit or Kit.open(order, store, models)
             panel = None if UNJUDGED in manner else kit.panel
-            hear(store, order, int(step), folder, kit.encoder, panel, kit.polyphone_model)
+            hear(store, order, int(step), folder, kit.encoder, panel, kit.front_end)
         except (sources.ModelSourceUnavailable, frontend.BadLexicon) as error:
             report_failure(store, order, int(step), str(error))
         print(line, end="", flush=True)

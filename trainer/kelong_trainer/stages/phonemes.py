@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
+from collections.abc import Iterator
 
 from kelong_contract import conditions, corpora
 from kelong_speech import config, reading, sources
@@ -19,7 +21,8 @@ VERSION = 4
 
 def facts(context: RunContext) -> dict[str, object]:
     """What the result depends on besides the texts and this code; raises BadOrder for a lexicon that is none."""
-    _lexicon(context)
+    with _refusals():
+        frontend.Lexicon.from_entries(context.order.text.lexicon)
     return {
         "front_end": config.FrontEndConfig().version,
         "profile": context.order.training.profile,
@@ -32,31 +35,28 @@ def facts(context: RunContext) -> dict[str, object]:
 def front_end(context: RunContext) -> frontend.FrontEnd:
     """What reads the order's texts; raises BadOrder for a lexicon or a polyphone model that is none."""
     order = context.order
-    profile = frontend.Profile(order.training.profile)
-    lexicon = _lexicon(context)
-    if profile is frontend.Profile.AS_ORIGINAL:
-        return frontend.FrontEnd(profile, lexicon=lexicon)
     folder = context.work_dir / "models"
-    try:
-        model = reading.polyphone_model(order.model.sources, order.voice.namespace, context.store, folder)
-    except sources.ModelSourceUnavailable as error:
-        raise BadOrder(conditions.MODEL_SOURCE_UNAVAILABLE, str(error)) from None
-    return frontend.FrontEnd(profile, lexicon=lexicon, polyphones=model)
-
-
-def _lexicon(context: RunContext) -> frontend.Lexicon:
-    try:
-        return frontend.Lexicon.from_entries(context.order.text.lexicon)
-    except frontend.BadLexicon as error:
-        raise BadOrder(conditions.BAD_ORDER, str(error)) from None
+    with _refusals():
+        return reading.front_end(
+            order.training.profile, order.text, order.model.sources, order.voice.namespace, context.store, folder
+        )
 
 
 def _polyphone_identity(context: RunContext) -> str:
     order = context.order
     if order.training.profile == "as-original":
         return "none"
-    try:
+    with _refusals():
         return reading.polyphone_identity(order.model.sources, order.voice.namespace, context.store)
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """What the front end refuses is the order's fault."""
+    try:
+        yield
+    except frontend.BadLexicon as error:
+        raise BadOrder(conditions.BAD_ORDER, str(error)) from None
     except sources.ModelSourceUnavailable as error:
         raise BadOrder(conditions.MODEL_SOURCE_UNAVAILABLE, str(error)) from None
 
