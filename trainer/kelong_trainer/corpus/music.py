@@ -93,7 +93,9 @@ def _lines(levels: Levels) -> Mask:
 
 def _lasting(mask: Mask) -> Mask:
     """What belongs to a run of LINE_FRAMES or more along the first axis (a morphological opening)."""
-    runs = np.lib.stride_tricks.sliding_window_view(mask, LINE_FRAMES, axis=0).all(axis=-1)
+    runs = np.ones((len(mask) - LINE_FRAMES + 1, mask.shape[1]), bool)
+    for shift in range(LINE_FRAMES):
+        runs &= mask[shift : len(runs) + shift]
     lasting = np.zeros_like(mask)
     for shift in range(LINE_FRAMES):
         lasting[shift : len(runs) + shift] |= runs
