@@ -198,10 +198,10 @@ class Finding:
 class Measures:
     """What was measured of a clip; None where nothing measures it, never 0.
 
-    `agreement` is 1 - the error rate, in syllables without tones, of the label against what a second look heard (the
-    second recogniser's words, or the recogniser's own for a supplied transcript), `similarity` the cosine with the
-    speaker's own embedding (of the least similar stretch), `dnsmos` the overall quality (1 to 5), `snr_db` speech over
-    the noise floor, `reading_tone` 0 (conversation) to 1 (read aloud): a note, never a gate.
+    `agreement` is 1 - the error rate, in syllables of which a wrong tone is half wrong, of the label against what a
+    second look heard (the second recogniser's words, or the recogniser's own for a supplied transcript), `similarity`
+    the cosine with the speaker's own embedding (of the least similar stretch), `dnsmos` the overall quality (1 to 5),
+    `snr_db` speech over the noise floor, `reading_tone` 0 (conversation) to 1 (read aloud): a note, never a gate.
     """
 
     confidence: float | None = None

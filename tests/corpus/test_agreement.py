@@ -22,8 +22,12 @@ def said(text, start_s=0.0, s_each=0.25):
         ("，。", ""),
     ],
 )
-def test_a_text_is_what_is_said_without_tones_and_marks(text, sounds):
+def test_a_text_is_what_is_said_without_marks(text, sounds):
     assert " ".join(item.sound for item in agreement.syllables(text)) == sounds
+
+
+def test_a_syllable_has_the_tone_of_its_character_and_a_latin_word_none():
+    assert [item.tone for item in agreement.syllables("他来买OK")] == [1, 2, 3, 0]
 
 
 def test_every_syllable_knows_its_part_of_the_text():
@@ -45,7 +49,8 @@ def test_words_share_their_time_out_among_their_syllables():
     ("label", "heard", "expected"),
     [
         ("今天早上我起得很晚", "今天早上我起得很晚", 1.0),
-        ("今天早上她起的很晚", "今天早上他起得很晚", 1.0),
+        ("今天早上她起得很晚", "今天早上他起得很晚", 1.0),
+        ("三只猫", "三只帽", 1 - 0.5 / 3),
         ("今天早上我起得很晚", "今天下午我起得很晚", 7 / 9),
         ("今天早上我起得很晚", "", 0.0),
         ("我买了12个", "我买了十二个", 1.0),

@@ -1,5 +1,7 @@
 """What is done around Whisper: simplified characters, passages of long recordings, nothing heard in noise."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import soxr
@@ -7,7 +9,7 @@ import torch
 from kelong_contract import corpora, store
 from kelong_demo import files
 from kelong_trainer import context, pipeline
-from kelong_trainer.corpus import decoding, inventions, passages, recogniser, voice_activity
+from kelong_trainer.corpus import decoding, hearing, inventions, recogniser, voice_activity
 
 
 def at_16_khz(path):
@@ -55,10 +57,10 @@ def test_what_is_said_in_passages_is_heard_with_times_and_language(model, truth)
     sound, sentences = at_16_khz(truth[0] / "01.wav"), truth[1].recordings[0].sentences
     spans = [(sentences[0].start_s - 0.2, sentences[2].end_s + 0.2), (sentences[3].start_s - 0.2, sentences[4].end_s)]
     heard = model.hear([sound[round(start_s * 16000) : round(end_s * 16000)] for start_s, end_s in spans])
-    for (start_s, end_s), said, hearing in zip(spans, (sentences[:3], sentences[3:5]), heard, strict=True):
-        assert hearing.language == "zh" and hearing.mandarin > 0.9 and hearing.silence < 0.6 and not hearing.loops
-        assert all(0 <= word.start_s <= word.end_s <= end_s - start_s + 0.1 for word in hearing.words)
-        text = "".join(word.text for word in hearing.words)
+    for (start_s, end_s), said, found in zip(spans, (sentences[:3], sentences[3:5]), heard, strict=True):
+        assert found.language == "zh" and found.mandarin > 0.9 and found.silence < 0.6 and not found.loops
+        assert all(0 <= word.start_s <= word.end_s <= end_s - start_s + 0.1 for word in found.words)
+        text = "".join(word.text for word in found.words)
         assert abs(len(text.strip("，。？！")) - sum(len(item.text) for item in said)) <= 4, text
 
 
@@ -104,7 +106,7 @@ def test_a_stop_within_a_long_recording_keeps_the_windows_before_it(
 ):
     folder, told = truth
     monkeypatch.setattr(recogniser, "BATCH", 1)
-    monkeypatch.setattr(passages, "LONGEST_S", 10.0)
+    monkeypatch.setattr(hearing, "FIRST", dataclasses.replace(hearing.FIRST, longest_s=10.0))
     place = stopping_store("/windows/")
     place.put_file("recordings/lab/khazix/01.wav", folder / "01.wav")
     order = order_of(f"path:{whisper_folder}")

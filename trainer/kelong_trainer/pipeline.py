@@ -15,12 +15,12 @@ from kelong_trainer.context import BadData, Faulty, RunContext
 from kelong_trainer.corpus import corrections, recordings
 from kelong_trainer.corpus.report import publish
 from kelong_trainer.scoring import held_out
-from kelong_trainer.stages import align, correct, features, ingest, listen, mark, phonemes, slice, transcribe
+from kelong_trainer.stages import align, correct, features, ingest, judge, listen, mark, phonemes, slice, transcribe
 
 log = logging.getLogger(__name__)
 
 # The stages, in their order. Each is a module with VERSION, facts and run.
-STAGES = ("ingest", "listen", "transcribe", "slice", "correct", "mark", "phonemes", "features", "align")
+STAGES = ("ingest", "listen", "transcribe", "slice", "judge", "correct", "mark", "phonemes", "features", "align")
 FIRST_TO_CUT = "slice"  # from this stage on every second is in a clip or a rejection
 REPORTED_EXAMPLES = 3
 
@@ -58,6 +58,7 @@ def _prepare(context: RunContext) -> corpora.Corpus:
     corpus = _after(context, "listen", listen.VERSION, corpus, listening, listen.run)
     corpus = _after(context, "transcribe", transcribe.VERSION, corpus, transcribing, transcribe.run)
     corpus = _after(context, "slice", slice.VERSION, corpus, slice.facts(context), slice.run)
+    corpus = _after(context, "judge", judge.VERSION, corpus, judge.facts(context), judge.run)
     remarks = corrections.remarks(corpus, given)
     corpus = _correct(context, corpus, given)
     corpus = _after(context, "mark", mark.VERSION, corpus, mark.facts(context), mark.run)

@@ -1,4 +1,4 @@
-"""How far two texts of the same sound agree, in what would be heard: syllables without tones.
+"""How far two texts of the same sound agree, in what would be heard: syllables, of which a wrong tone is half wrong.
 
 Called by the judge stage, and where supplied transcripts are laid onto what was heard. Characters that sound alike do
 not differ here: a recogniser that writes 他 for 她 heard right. Pure.
@@ -13,18 +13,22 @@ from dataclasses import dataclass
 from kelong_contract.corpora import Word
 from kelong_speech.text import frontend, normalise, pinyin, symbols
 
-VERSION = 1  # raise when the same texts would agree otherwise than before
+VERSION = 2  # raise when the same texts would agree otherwise than before
 # Word times are off by a tenth of a second or two: a word this near to a clip's end may lie inside or outside.
 LOOSE_S = 0.4
+# What it costs to write a character of another tone: 猫 for 帽. Tones run together in speech, and a small recogniser
+# guesses them from the words around; a voice learns them from the label.
+TONE_COST = 0.5
 
 _MARKS = frozenset((*symbols.MARKS, *symbols.INLINE_MARKS, " "))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Syllable:
-    """What is said for a part [start, end) of a text; a Latin word counts as one."""
+    """What is said for a part [start, end) of a text; a Latin word counts as one, and has the tone 0."""
 
     sound: str
+    tone: int
     start: int
     end: int
 
@@ -34,6 +38,7 @@ class Spoken:
     """A syllable of recognised words with its times in the recording; `word` is the number of its word."""
 
     sound: str
+    tone: int
     start_s: float
     end_s: float
     word: int
@@ -52,6 +57,7 @@ def syllables(text: str) -> tuple[Syllable, ...]:
     return tuple(
         Syllable(
             sound=unit.text.casefold() if unit.text.isascii() else spelling.spelling.casefold(),
+            tone=0 if unit.text.isascii() else spelling.tone,
             start=unit.start,
             end=unit.end,
         )
@@ -77,6 +83,7 @@ def spoken(words: Sequence[Word]) -> tuple[Spoken, ...]:
         found += [
             Spoken(
                 sound=syllable.sound,
+                tone=syllable.tone,
                 start_s=word.start_s + index * each_s,
                 end_s=word.start_s + (index + 1) * each_s,
                 word=number,
@@ -91,22 +98,23 @@ def agreement(text: str, heard: Sequence[Spoken], start_s: float, end_s: float) 
 
     `heard` may reach beyond the clip. What was heard at its very ends may be missing from the text at no cost.
     """
-    wanted = [syllable.sound for syllable in syllables(text)]
+    wanted = [(syllable.sound, syllable.tone) for syllable in syllables(text)]
     if not wanted:
         return None
     near = [item for item in heard if start_s - LOOSE_S <= (item.start_s + item.end_s) / 2 <= end_s + LOOSE_S]
     costs = [int(start_s + LOOSE_S < (item.start_s + item.end_s) / 2 < end_s - LOOSE_S) for item in near]
-    wrong = _distance(wanted, [item.sound for item in near], costs)
+    wrong = _distance(wanted, [(item.sound, item.tone) for item in near], costs)
     return round(max(0.0, 1 - wrong / len(wanted)), 4)
 
 
-def _distance(wanted: Sequence[str], heard: Sequence[str], costs: Sequence[int]) -> int:
+def _distance(wanted: Sequence[tuple[str, int]], heard: Sequence[tuple[str, int]], costs: Sequence[int]) -> float:
     """Levenshtein's distance, where leaving out each of `heard` has a cost of its own, 0 or 1."""
-    row = list(range(len(wanted) + 1))
-    for sound, cost in zip(heard, costs, strict=True):
+    row = [float(count) for count in range(len(wanted) + 1)]
+    for said, cost in zip(heard, costs, strict=True):
         diagonal, row[0] = row[0], row[0] + cost
         for index, other in enumerate(wanted, 1):
-            diagonal, row[index] = row[index], min(row[index] + cost, row[index - 1] + 1, diagonal + (sound != other))
+            wrong = 0.0 if said == other else TONE_COST if said[0] == other[0] else 1.0
+            diagonal, row[index] = row[index], min(row[index] + cost, row[index - 1] + 1, diagonal + wrong)
     return row[-1]
 
 
