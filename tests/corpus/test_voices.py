@@ -35,6 +35,8 @@ def lengths(parts):
         ([(0, 0.6), (0.8, 1.6)], [1.6]),
         ([(0, 0.6), (1.2, 2.8)], [1.6]),
         ([(0, 1.6), (1.7, 3.3)], [1.6, 1.6]),
+        ([(0, 2), (2.1, 2.7), (3.0, 4.6)], [1.35, 1.35, 1.6]),
+        ([(0, 1.6), (1.9, 2.5), (2.6, 3.5)], [1.6, 1.6]),
         ([], []),
     ],
 )
@@ -42,7 +44,7 @@ def test_speech_is_looked_at_in_parts_that_a_voice_can_be_told_by(spans, expecte
     assert lengths(voices.stretches(speech(*spans))) == expected
 
 
-@pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.38])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.45])
 @pytest.mark.parametrize("count", [3, 60, 900])
 def test_the_usual_voice_is_that_of_most_stretches_whoever_else_speaks(share, count):
     random = np.random.default_rng(count)

@@ -27,7 +27,7 @@ JOINED_S: Final = 0.5  # words this near to each other are taken for one person'
 # A short stretch is less like its own speaker: measured on the stand-in, 0.04 at 0.9 s (docs/corpus.md).
 SHORTNESS_PER_S: Final = 0.06
 # The part of all stretches that the usual voice is the mean of: the rest may be somebody else's.
-USUAL_SHARE: Final = 0.6
+USUAL_SHARE: Final = 0.5
 COMPARED: Final = 400  # stretches that the first guess at the usual voice is made of
 ROUNDS: Final = 10
 
@@ -37,13 +37,9 @@ Samples = npt.NDArray[np.float32]
 
 def stretches(speech: Sequence[Stretch]) -> tuple[Stretch, ...]:
     """Speech in parts of about LENGTH_S, none across a longer pause; what is too short to tell by is left out."""
-    groups: list[Stretch] = []
-    for stretch in speech:
-        near = groups and stretch.start_s - groups[-1].end_s < JOINED_S
-        if near and min(_length_s(groups[-1]), _length_s(stretch)) < ENOUGH_S:
-            groups[-1] = Stretch(start_s=groups[-1].start_s, end_s=stretch.end_s)
-        else:
-            groups.append(stretch)
+    groups = list(speech)
+    while (index := _nearest(groups)) is not None:
+        groups[index : index + 2] = [Stretch(start_s=groups[index].start_s, end_s=groups[index + 1].end_s)]
     found = []
     for group in groups:
         count = max(1, round(_length_s(group) / LENGTH_S))
@@ -51,6 +47,20 @@ def stretches(speech: Sequence[Stretch]) -> tuple[Stretch, ...]:
         if _length_s(group) >= LEAST_S:
             found += [Stretch(start_s=start, end_s=end) for start, end in itertools.pairwise(edges)]
     return tuple(found)
+
+
+def _nearest(groups: Sequence[Stretch]) -> int | None:
+    """Which group is to be joined with the next: the nearest two of which one is short, None if there are none.
+
+    People who take turns leave longer pauses between than within what they say.
+    """
+    gaps = [
+        (right.start_s - left.end_s, index)
+        for index, (left, right) in enumerate(itertools.pairwise(groups))
+        if min(_length_s(left), _length_s(right)) < ENOUGH_S
+    ]
+    gap_s, index = min(gaps, default=(JOINED_S, 0))
+    return index if gap_s < JOINED_S else None
 
 
 def embed(
@@ -71,7 +81,7 @@ def embed(
 
 
 def usual(vectors: Vectors) -> speakers.Vector:
-    """The voice that most of the stretches are of; up to 40 % of them may be others'.
+    """The voice that most of the stretches are of; less than half of them may be others'.
 
     It begins with the stretch that is most like its nearer half, and is then the mean of those most like it, again and
     again until they are the same ones (a trimmed mean).
