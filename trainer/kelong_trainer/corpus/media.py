@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import av
 import numpy as np
@@ -21,6 +21,7 @@ CONTAINER_OPTIONS = {"protocol_whitelist": "pipe"}
 BLOCK_SAMPLES = 1 << 15
 # 120 dB over full scale: float files hold such values only where they are damaged.
 MOST_AMPLITUDE = 1e6
+LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 4000, 1_536_000
 LONGEST_S = 100 * 3600.0
 
 Samples = npt.NDArray[np.float32]
@@ -54,7 +55,8 @@ class Reader:
     def blocks(self) -> Iterator[Block]:
         """From the beginning, again for each call. Raises Undecodable where nothing can be read at all."""
         self.damaged = self._sound = 0
-        with self._path.open("rb") as file:
+        with self._path.open("rb") as opened:
+            file = _Seekable(opened)
             try:
                 # Tags in whatever encoding are no reason to refuse the sound.
                 with av.open(file, options=CONTAINER_OPTIONS, metadata_errors="replace") as container:
@@ -102,8 +104,12 @@ class Reader:
                 self.damaged += 1
                 continue
             for frame in frames:
-                if frame.sample_rate <= 0 or not frame.samples:
+                if not frame.samples:
                     continue
+                if not LOWEST_RATE_HZ <= frame.sample_rate <= HIGHEST_RATE_HZ:
+                    raise Undecodable(
+                        f"it has {frame.sample_rate} samples a second, expected {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ}"
+                    )
                 self._sound += 1
                 self.places = self.places or tuple(channel.name for channel in frame.layout.channels)
                 planar, channels = frame.format.is_planar, frame.layout.nb_channels
@@ -121,6 +127,21 @@ class Reader:
                 self.damaged += len(frames)
                 samples = np.where(usable, samples, np.float32(0))
         return Block(rate_hz=kind.rate_hz, samples=samples)
+
+
+class _Seekable:
+    """A file for the decoder, whose wish to go before the beginning of a damaged file is declined, not an error."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.read, self.tell, self._seek = file.read, file.tell, file.seek
+        self.name = ""  # messages name the recording, not where it lies on this machine
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """The new place, -1 where there is none."""
+        base = {0: 0, 1: self.tell()}.get(whence)
+        if base is not None and base + offset < 0:
+            return -1
+        return self._seek(offset, whence)
 
 
 class _Kind(NamedTuple):
