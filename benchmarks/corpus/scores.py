@@ -145,14 +145,14 @@ def lengths(takes: Iterable[truth.Take], corpus: corpora.Corpus, bounds: orders.
         possible += mine if can_be_aimed(take, bounds) else []
 
     def aimed(found: list[float]) -> int:
-        return sum(bounds.aim_min_s <= duration_s <= bounds.aim_max_s for duration_s in found)
+        return sum(bounds.aim_min_s <= round(duration_s, 3) <= bounds.aim_max_s for duration_s in found)
 
     return Lengths(
         clips=len(durations),
         in_aim=aimed(durations),
         possible=len(possible),
         possible_in_aim=aimed(possible),
-        outside=sum(not bounds.min_s <= duration_s <= bounds.max_s for duration_s in durations),
+        outside=sum(not bounds.min_s <= round(duration_s, 3) <= bounds.max_s for duration_s in durations),
         shortest_s=min(durations, default=0.0),
         longest_s=max(durations, default=0.0),
     )
