@@ -34,7 +34,7 @@ class Dictionaries:
     }  # fmt: skip
     # Characters whose first reading in the dictionary is not the usual one by itself, or has no phones: 嗯 is ng4
     # there, of which en4 is the accepted variant that the model can say.
-    _ALONE: Final = {
+    ALONE: Final = {
         "嗯": "en4", "诶": "ei4", "遛": "liu4",
         "呣": "mu2", "嗲": "dia3", "谁": "shei2", "茄": "qie2", "翟": "zhai2", "咯": "lo5", "掺": "chan1",
         "肖": "xiao1", "町": "ting3", "晟": "sheng4", "子": "zi3", "啊": "a1",
@@ -54,10 +54,10 @@ class Dictionaries:
 
     def character(self, char: str) -> Syllable:
         """The usual reading of a character by itself; one that nobody can read spells itself with tone 0."""
-        if char in self._ALONE:
-            return syllable(self._ALONE[char])
+        if char in self.ALONE:
+            return syllable(self.ALONE[char])
         listed = self._characters.get(ord(char))
-        return _from_marks(listed.split(",", 1)[0]) if listed else Syllable(char, 0)
+        return from_marks(listed.split(",", 1)[0]) if listed else Syllable(char, 0)
 
     def knows(self, word: str) -> bool:
         """Whether a dictionary lists the word as a whole, its neutral tones included."""
@@ -89,7 +89,7 @@ class Dictionaries:
     def _look_up(self, word: str) -> list[Place]:
         if word in self._OURS:
             return [Place((syllable(said),), True) for said in self._OURS[word].split()]
-        ours = [tuple(dict.fromkeys(map(_from_marks, place))) for place in self._phrases.get(word, ())]
+        ours = [tuple(dict.fromkeys(map(from_marks, place))) for place in self._phrases.get(word, ())]
         theirs = self._cedict.get(word)
         if theirs is None:
             return [Place(readings, False) for readings in ours]
@@ -139,7 +139,7 @@ _TONES: Final = {
 
 
 @lru_cache(maxsize=4096)
-def _from_marks(marked: str) -> Syllable:
+def from_marks(marked: str) -> Syllable:
     """`háng` as a syllable."""
     tone, letters = 5, []
     for char in marked.replace("ü", "v"):

@@ -103,6 +103,10 @@ class G2pM:
     def _sayable(self, number: int | None) -> bool:
         return number is not None and phonemes.is_syllable(self._readings[number].spelling)
 
+    def readings(self, char: str) -> tuple[pinyin.Syllable, ...]:
+        """Those it chooses from: two or more for a polyphone, none for any other character."""
+        return tuple(self._readings[number] for number in self._candidates.get(char, ()))
+
     def choices(self, text: str) -> list[pinyin.Choice | None]:
         """The likeliest reading of each character that has several; None for the others."""
         found: list[pinyin.Choice | None] = [None] * len(text)
