@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import soundfile
-from kelong_contract import corpora, store
+from kelong_contract import corpora, orders, store
 from kelong_demo import files
 from kelong_trainer import context
-from kelong_trainer.corpus import noise, recordings
+from kelong_trainer.corpus import noise, recordings, voice_activity
 from kelong_trainer.stages import ingest, listen
 
 PREFIX = "recordings/lab/khazix/"
@@ -73,6 +73,41 @@ def test_what_was_heard_is_kept_by_the_content_of_a_recording(place, truth, stop
     first = by_key[PREFIX + sorted(truth[0].iterdir())[0].name]
     assert by_key[PREFIX + "again.wav"].speech == first.speech
     assert len(tuple(stopping.list("voices/lab/khazix/1/corpus/listenings/"))) == 3
+
+
+def test_a_stop_within_a_long_recording_keeps_the_parts_before_it(
+    truth, stopping_store, order_of, trainer, monkeypatch
+):
+    monkeypatch.setattr(voice_activity, "WINDOW_S", 8.0)
+    alone = order_of(dataset=orders.Dataset(type="S3", prefix="recordings/lab/alone/"))
+    stopping = stopping_store("/heard/")
+    stopping.put_file("recordings/lab/alone/01.wav", truth[0] / "01.wav")
+    with pytest.raises(context.Stopped):
+        listen_to(trainer(stopping, alone))
+    [kept] = stopping.list("voices/lab/khazix/1/corpus/heard/")
+    stopping.stopping.clear()
+    stopping.word = "nothing"
+    [listening] = listen_to(trainer(stopping, alone)).listenings
+    parts = tuple(stopping.list("voices/lab/khazix/1/corpus/heard/"))
+    assert kept in parts and len(parts) >= 3
+    told = truth[1].recordings[0]
+    assert len(listening.breaths) == len(told.breaths)
+    assert listening.speech[-1].end_s == pytest.approx(told.sentences[-1].end_s, abs=0.3)
+    assert listening.voices[-1].end_s == pytest.approx(listening.speech[-1].end_s, abs=1)
+    assert all(voice.similarity > 0.75 for voice in listening.voices)
+
+
+def test_without_an_embedding_nothing_is_said_of_voices_and_a_missing_one_is_a_sentence(
+    place, order_of, trainer, tmp_path
+):
+    def naming(source):
+        sources = orders.Sources(speaker_embedding=source)
+        return order_of(model=orders.Model(preset="tiny", sources=sources))
+
+    assert not any(listening.voices for listening in listen_to(trainer(place, naming("none"))).listenings)
+    with pytest.raises(context.BadOrder, match=r"'path:/nowhere'.*there is no folder") as error:
+        listen.facts(trainer(place, naming("path:/nowhere")))
+    assert error.value.reason == "ModelSourceUnavailable"
 
 
 def test_the_floor_of_a_recording_without_pauses_is_its_quietest_tenth():

@@ -120,7 +120,8 @@ def pack(vectors: Sequence[speakers.Vector]) -> str:
 
 def unpack(text: str, count: int) -> Vectors:
     """So many vectors from text, of unit length again."""
-    vectors = np.frombuffer(base64.b64decode(text), "<f2").astype(np.float32).reshape(count, -1)
+    values = np.frombuffer(base64.b64decode(text), "<f2").astype(np.float32)
+    vectors = values.reshape(count, len(values) // max(count, 1))
     unit: Vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
     return unit
 

@@ -1,7 +1,7 @@
 """Hears how each recording sounds before anybody asks for words: speech, the room, breaths, music, who speaks.
 
 What was heard of a recording is kept in the store as soon as it is done, by its content and all that the result depends
-on: a pod that is killed loses no more than one recording's part.
+on, and of a long one each two minutes: a pod that is killed loses no more than that.
 """
 
 from __future__ import annotations
@@ -26,8 +26,22 @@ T = TypeVar("T", corpora.Stretch, corpora.Breath)
 
 
 @dataclass(frozen=True, kw_only=True)
+class Part:
+    """What took long to hear in one window of a recording, its times counting in the window.
+
+    `vectors` are the embeddings of the stretches `voices`, packed.
+    """
+
+    breaths: tuple[corpora.Breath, ...]
+    music: tuple[corpora.Stretch, ...]
+    voices: tuple[corpora.Stretch, ...] = ()
+    vectors: str = ""
+    format: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class Heard:
-    """One recording as it is kept in the store. `vectors` are the embeddings of the stretches `voices`, packed.
+    """One recording as it is kept in the store, with its voices as in a part of it.
 
     The listening has no voices yet: whose they are is known only when all recordings of the speaker were heard.
     """
@@ -94,8 +108,7 @@ class _Stage:
 
     def hear(self, recording: corpora.Recording, advance: Callable[[float], None]) -> Heard:
         """From the store, or heard now and put there; `advance` is told the seconds as they are done."""
-        about = {"version": VERSION, "sound": recording.sha256, **self._facts}
-        key = layout.stage(self._context.place, "listenings", codec.digest(about))
+        key = self._key("listenings", recording)
         store = self._context.store
         if store.exists(key):
             kept = documents.parse(Heard, store.get(key), key, documents.REMAKE)
@@ -105,24 +118,26 @@ class _Stage:
         store.put(key, codec.dumps(heard), "application/json")
         return heard
 
+    def _key(self, kind: str, recording: corpora.Recording, **more: object) -> str:
+        about = {"version": VERSION, "sound": recording.sha256, **self._facts, **more}
+        return layout.stage(self._context.place, kind, codec.digest(about))
+
     def _listen(self, recording: corpora.Recording, advance: Callable[[float], None]) -> Heard:
-        embedding = self._load()
         floor = noise.Floor()
         speech: list[corpora.Stretch] = []
         inhales: list[corpora.Breath] = []
         played: list[corpora.Stretch] = []
-        parts: list[corpora.Stretch] = []
+        stretches: list[corpora.Stretch] = []
         vectors: list[speakers.Vector] = []
         for window in voice_activity.windows(self._source.mono(recording)):
             self._context.check_stopping()
             floor.add(window.levels, window.speech)
-            speech += [_moved(stretch, window.start_s) for stretch in window.speech]
-            inhales += [_moved(breath, window.start_s) for breath in breaths.find(window.samples, window.speech)]
-            played += [_moved(stretch, window.start_s) for stretch in music.find(window.samples)]
-            if embedding is not None:
-                with_voice, found = voices.embed(window.samples, voices.stretches(window.speech), embedding)
-                parts += [_moved(part, window.start_s) for part in with_voice]
-                vectors += found
+            part = self._part(recording, window)
+            speech += _moved(window.speech, window.start_s)
+            inhales += _moved(part.breaths, window.start_s)
+            played += _moved(part.music, window.start_s)
+            stretches += _moved(part.voices, window.start_s)
+            vectors.extend(voices.unpack(part.vectors, len(part.voices)))
             advance(window.duration_s)
         listening = corpora.Listening(
             key=recording.key,
@@ -131,7 +146,23 @@ class _Stage:
             breaths=tuple(inhales),
             music=music.joined(played),
         )
-        return Heard(listening=listening, voices=tuple(parts), vectors=voices.pack(vectors))
+        return Heard(listening=listening, voices=tuple(stretches), vectors=voices.pack(vectors))
+
+    def _part(self, recording: corpora.Recording, window: voice_activity.Window) -> Part:
+        """From the store, or heard now and put there, if the recording is so long that it has several."""
+        is_kept = recording.duration_s > voice_activity.WINDOW_S
+        key = self._key("heard", recording, start_s=window.start_s, samples=len(window.samples))
+        store = self._context.store
+        if is_kept and store.exists(key):
+            return documents.parse(Part, store.get(key), key, documents.REMAKE)
+        part = Part(breaths=breaths.find(window.samples, window.speech), music=music.find(window.samples))
+        embedding = self._load()
+        if embedding is not None:
+            found, vectors = voices.embed(window.samples, voices.stretches(window.speech), embedding)
+            part = dataclasses.replace(part, voices=found, vectors=voices.pack(vectors))
+        if is_kept:
+            store.put(key, codec.dumps(part), "application/json")
+        return part
 
 
 def _embedding(context: RunContext) -> speakers.Embed | None:
@@ -142,5 +173,5 @@ def _embedding(context: RunContext) -> speakers.Embed | None:
         raise BadOrder(conditions.MODEL_SOURCE_UNAVAILABLE, str(error)) from None
 
 
-def _moved(item: T, offset_s: float) -> T:
-    return dataclasses.replace(item, start_s=item.start_s + offset_s, end_s=item.end_s + offset_s)
+def _moved(items: Sequence[T], offset_s: float) -> list[T]:
+    return [dataclasses.replace(item, start_s=item.start_s + offset_s, end_s=item.end_s + offset_s) for item in items]
