@@ -22,7 +22,7 @@ from kelong_trainer import context, launch, pipeline
 
 PREFIX = "recordings/lab/khazix/"
 PATIENCE_S = 120.0
-BEFORE_CORRECTING = ("ingest", "listen", "transcribe", "slice")
+BEFORE_CORRECTING = ("ingest", "listen", "transcribe", "slice", "judge")
 Trainer = Callable[..., context.RunContext]
 
 

@@ -159,7 +159,13 @@ def _damaged(corpus: corpora.Corpus) -> list[Advice]:
 
 
 def _narrow(corpus: corpora.Corpus) -> list[Advice]:
-    narrow = [item for item in corpus.recordings if item.sound is not None and item.sound.rate_hz < NARROW_RATE_HZ]
+    spoken = {clip.recording for clip in corpus.clips}
+    spoken |= {item.recording for item in corpus.rejections if item.sha256}
+    narrow = [
+        item
+        for item in corpus.recordings
+        if item.key in spoken and item.sound is not None and item.sound.rate_hz < NARROW_RATE_HZ
+    ]
     seconds = sum(item.duration_s for item in narrow)
     if seconds < LEAST_S:
         return []

@@ -319,19 +319,27 @@ function recordingRow(recording) {
     left.append(make("div", { "data-reason": reason }, value(seconds, clock(seconds)), " ", ...both(...nameOf(reason))));
   }
   left.append(...recording.remarks.map((remark) => make("span", { class: "remark" }, remark)));
-  const figure = (number, digits) => make("td", { class: "number" }, ...(number === undefined ? ["—"] : [value(number, number.toFixed(digits))]));
+  const figure = (number, digits) => (number === undefined ? ["—"] : [value(number, number.toFixed(digits))]);
+  const cells = [
+    ["", recording.name],
+    ["说话人", recording.speaker],
+    ["时长", value(recording.duration_s, clock(recording.duration_s))],
+    ["用于训练", value(recording.kept_s, clock(recording.kept_s))],
+    null, // what was left out
+    ["格式", recording.format ?? "—"],
+    ["LUFS", ...figure(recording.loudness_lufs, 1)],
+    ["dBTP", ...figure(recording.true_peak_dbfs, 1)],
+    ["dBFS", ...figure(recording.noise_floor_dbfs, 0)],
+  ];
+  const isNumber = new Set(["时长", "用于训练", "LUFS", "dBTP", "dBFS"]);
   return make(
     "tr",
     {},
-    make("td", {}, recording.name),
-    make("td", {}, recording.speaker),
-    make("td", { class: "number" }, value(recording.duration_s, clock(recording.duration_s))),
-    make("td", { class: "number" }, value(recording.kept_s, clock(recording.kept_s))),
-    left,
-    make("td", {}, recording.format ?? "—"),
-    figure(recording.loudness_lufs, 1),
-    figure(recording.true_peak_dbfs, 1),
-    figure(recording.noise_floor_dbfs, 0),
+    ...cells.map((cell) => {
+      if (cell === null) return left;
+      const [label, ...content] = cell;
+      return make("td", { "data-label": label, class: isNumber.has(label) ? "number" : "" }, ...content);
+    }),
   );
 }
 

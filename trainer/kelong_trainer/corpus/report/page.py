@@ -23,7 +23,8 @@ from kelong_trainer.scoring import held_out
 VERSION = 1  # raise when the same corpus would give another page
 _KINDS = {
     "file": ("Undecodable", "Silent", "NoSpeech", "TooShort", "TooLong"),
-    "other": ("OtherSpeaker", "OtherLanguage", "Music"),
+    "other": ("OtherSpeaker", "OtherLanguage"),
+    "music": ("Music",),
     "text": ("NoText", "ImplausibleText", "Unspeakable", "UncertainText"),
     "sound": ("Noisy", "Clipped", "LowQuality"),
     "hand": ("Dropped",),
