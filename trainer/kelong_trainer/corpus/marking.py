@@ -29,7 +29,7 @@ from kelong_speech.text import symbols
 from kelong_trainer.corpus import labels, noise, pauses
 from kelong_trainer.corpus.pauses import Levels, Run
 
-VERSION = 1  # raise when the same clip would get other marks than before
+VERSION = 2  # raise when the same clip would get other marks than before
 SMOOTHED_FRAMES = 3
 LEAST_FRAMES = 6
 # Where each kind of pause begins.
@@ -37,7 +37,7 @@ PAUSES_S: tuple[tuple[corpora.MarkKind, float], ...] = (("sp4", 0.9), ("sp3", 0.
 # A deep breath is long, loud or both: how loud it is against the voice, and 6 dB more for twice the length.
 DEEP_DB, USUAL_BREATH_S = -20.0, 0.25
 LEAST_BREATH_CONFIDENCE = 0.5
-LEAST_CONFIDENCE = 0.4  # a mark that is less sure stays with the clip and out of its phones
+LEAST_CONFIDENCE = 0.55  # a mark that is less sure stays with the clip and out of its phones
 # Neither silence nor breath for this long: a cough, a chair, a breath that the detector is not sure of.
 UNSURE_FRAMES = 8
 # The detector hears speech this late at most: what sounds just before it is its beginning.
@@ -52,9 +52,10 @@ TIMES_OFF_S = 0.12
 REACH_S = 0.6  # no boundary further away is looked at
 SYLLABLE_DEVIATION = 0.35  # of a syllable's length, as a share of its mean
 INSIDE_WORD_COST = 1.5
-UNMARKED_COST, UNMARKED_FROM_S = 1.0, 0.25  # a long pause without punctuation
+UNMARKED_COST, UNMARKED_FROM_S = 1.0, 0.25  # a pause of this length without punctuation, and
+UNMARKED_COST_PER_S, LONGEST_UNMARKED_S = 6.0, 0.75  # each second more, up to here
 STOP_COST = 2.0  # a gap no longer than a closure before a stop
-LEFT_OUT_COST, LEFT_OUT_COST_PER_S, BREATH_LEFT_OUT_COST = 1.0, 20.0, 3.0
+LEFT_OUT_COST, LEFT_OUT_COST_PER_S, BREATH_LEFT_OUT_COST = 0.5, 20.0, 3.0
 GAPS_BACK = 5  # so many gaps before one may be left out on end
 
 LATIN_SYLLABLES = 0.4  # of a letter in a Latin word
@@ -392,7 +393,10 @@ def _own_cost(gap: _Gap, boundary: _Boundary) -> float | None:
         return None
     cost = 0.5 * (off_s / TIMES_OFF_S) ** 2
     if not boundary.punctuated:
-        cost += INSIDE_WORD_COST * boundary.inside_word + UNMARKED_COST * (gap.length_s >= UNMARKED_FROM_S)
+        cost += INSIDE_WORD_COST * boundary.inside_word
+        if gap.length_s >= UNMARKED_FROM_S:
+            longer_s = min(gap.length_s, LONGEST_UNMARKED_S) - UNMARKED_FROM_S
+            cost += UNMARKED_COST + UNMARKED_COST_PER_S * longer_s
         cost += STOP_COST * (boundary.before_stop and gap.length_s <= CLOSURE_S)
     return cost
 
