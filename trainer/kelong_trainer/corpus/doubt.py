@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 from kelong_contract import corpora
+
+from kelong_trainer.corpus import grading
 
 SHARE = 0.05  # of the clips; whoever reads no more than these finds most of the wrong labels
 
 
 def trust(clip: corpora.Clip) -> float:
-    """How far a label can be trusted, 0 to 1: what the recogniser says of itself, or a second look that says less."""
-    confidence = clip.confidence if clip.measures.confidence is None else clip.measures.confidence
-    return confidence if clip.measures.agreement is None else min(confidence, clip.measures.agreement)
+    """How far a label can be trusted, 0 to 1; a clip that was not measured has the recogniser's own word."""
+    if clip.measures.confidence is None:
+        return grading.trust(dataclasses.replace(clip.measures, confidence=clip.confidence))
+    return grading.trust(clip.measures)
 
 
 def least_trusted(corpus: corpora.Corpus) -> tuple[corpora.Clip, ...]:

@@ -5,6 +5,7 @@ Called by the transcribe stage, some passages at a time. Memory does not grow wi
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import soundfile
 import soxr
 from kelong_contract.corpora import ForeignStretch, Stretch, Word
 
-from kelong_trainer.corpus import decoding, inventions, languages, noise, passages, recogniser
+from kelong_trainer.corpus import decoding, inventions, languages, noise, passages, recogniser, word_times
 
 # Raise when the same sound would give other words than before for a reason that lies in none of these.
 VERSION = (1, passages.VERSION, recogniser.VERSION, inventions.VERSION, languages.VERSION)
@@ -128,6 +129,31 @@ def hear(
             else:
                 found = found.followed_by(_believed(piece, again, inside))
     return found
+
+
+def aligned(
+    aligner: word_times.Aligner, words: Sequence[Word], speech: Sequence[Stretch], duration_s: float, sound: Sound
+) -> tuple[Word, ...]:
+    """The words of a recording with the aligner's times."""
+    parts = [part for passage in passages.of(speech, duration_s, sound.quietest) for part in passage.parts]
+    if not parts:
+        return tuple(words)
+    # A word outside of all parts belongs to the one before it, so that none is lost.
+    inside: list[list[Word]] = [[] for _ in parts]
+    index = 0
+    for word in words:
+        while index + 1 < len(parts) and (word.start_s + word.end_s) / 2 >= parts[index + 1].start_s:
+            index += 1
+        inside[index].append(word)
+    found: list[Word] = []
+    for part, heard in zip(parts, inside, strict=True):
+        placed = aligner.align(sound.at(part.start_s, part.end_s), [_moved(word, -part.start_s) for word in heard])
+        found += [_moved(word, part.start_s) for word in placed]
+    return tuple(found)
+
+
+def _moved(word: Word, offset_s: float) -> Word:
+    return dataclasses.replace(word, start_s=word.start_s + offset_s, end_s=word.end_s + offset_s)
 
 
 def lies_in(word: Word, stretches: Sequence[ForeignStretch]) -> bool:

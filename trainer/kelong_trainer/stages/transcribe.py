@@ -7,20 +7,41 @@ speech and model, and so is the transcript of a whole one: a pod that is killed 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
+import pathlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
+import torch
 from kelong_contract import codec, conditions, corpora, layout
 from kelong_speech import sources
 
 from kelong_trainer import documents, telemetry
 from kelong_trainer.context import BadOrder, RunContext
-from kelong_trainer.corpus import agreement, decoding, hearing, punctuation, recogniser, recordings, supplied
+from kelong_trainer.corpus import (
+    agreement,
+    decoding,
+    hearing,
+    punctuation,
+    recogniser,
+    recordings,
+    supplied,
+    word_times,
+)
 
 log = logging.getLogger(__name__)
 
 VERSION = 2
+
+Model = TypeVar("Model", covariant=True)
+
+
+class _Loader(Protocol[Model]):
+    """Loads a model from a folder, or raises recogniser.Unusable."""
+
+    def __call__(self, folder: pathlib.Path, *, address: str, device: torch.device) -> Model: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +65,8 @@ def facts(context: RunContext) -> dict[str, object]:
     given = context.order.model.sources
     return {
         "recogniser": _identity(context, _address(context)),
-        "second": None if given.second_recogniser is None else _identity(context, given.second_recogniser),
+        "second": _identity(context, given.second_recogniser or "none"),
+        "aligner": (_identity(context, given.aligner or "none"), word_times.VERSION),
         "language": recogniser.LANGUAGE,
         "hearing": hearing.VERSION,
         "punctuation": punctuation.VERSION,
@@ -87,6 +109,7 @@ class _Stage:
         self._context = context
         self._source = recordings.Source(context)
         self._facts = facts(context)
+        self._loaded: word_times.Aligner | None = None
         self._ears = [_Ear(context, _address(context), hearing.FIRST)]
         second = context.order.model.sources.second_recogniser
         if second is not None and second != "none":
@@ -120,6 +143,9 @@ class _Stage:
         words = heard.words if laid is None or not laid.fits else laid.words
         if not any(punctuation.is_marked(word) for word in words[:-1]) or words is heard.words:
             words = punctuation.restored(words, listening.speech)
+        aligner = self._aligner()
+        if aligner is not None:
+            words = hearing.aligned(aligner, words, listening.speech, recording.duration_s, sound)
         return corpora.Transcript(
             key=recording.key,
             language=recogniser.LANGUAGE,
@@ -130,6 +156,13 @@ class _Stage:
             foreign=heard.foreign,
             invented=heard.invented,
         )
+
+    def _aligner(self) -> word_times.Aligner | None:
+        """The model that `sources.aligner` names, loaded once."""
+        address = self._context.order.model.sources.aligner
+        if self._loaded is None and address is not None and address != "none":
+            self._loaded = _load(self._context, address, word_times.Aligner.load)
+        return self._loaded
 
 
 class _Ear:
@@ -171,7 +204,10 @@ class _Ear:
 
     def _recogniser(self) -> recogniser.Recogniser:
         if self._model is None:
-            self._model = _load(self._context, self._address)
+            threads = self._context.threads
+            self._model = _load(
+                self._context, self._address, functools.partial(recogniser.Recogniser.load, threads=threads)
+            )
         return self._model
 
 
@@ -198,11 +234,12 @@ def _identity(context: RunContext, address: str) -> str:
         raise BadOrder(conditions.MODEL_SOURCE_UNAVAILABLE, str(error)) from None
 
 
-def _load(context: RunContext, address: str) -> recogniser.Recogniser:
+def _load(context: RunContext, address: str, load: _Loader[Model]) -> Model:
+    """A model of the order on the context's device; raises BadOrder."""
     try:
         folder = sources.resolve(address, context.order.voice.namespace, context.store, context.work_dir / "models")
-        assert folder is not None  # `none` is no recogniser
-        return recogniser.Recogniser.load(folder, address=address, device=context.device, threads=context.threads)
+        assert folder is not None  # `none` is no model
+        return load(folder, address=address, device=context.device)
     except sources.ModelSourceUnavailable as error:
         raise BadOrder(conditions.MODEL_SOURCE_UNAVAILABLE, str(error)) from None
     except recogniser.Unusable as error:
