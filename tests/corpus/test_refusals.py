@@ -111,6 +111,7 @@ def test_a_result_in_the_store_that_cannot_be_read_is_named(place, trainer, orde
         pipeline.prepare(trainer(place, order))
     voice = order.voice.place()
     kept = [item.key for item in place.list(f"{voice.prefix}corpus/") if item.key.endswith(".json")]
+    kept = [key for key in kept if "/corpus/files/" not in key]  # read again only where the stage is run again
     assert {name for name in pipeline.STAGES if any(f"/{name}/" in key for key in kept)} == {
         *pipeline.STAGES[: pipeline.STAGES.index("features")]
     }

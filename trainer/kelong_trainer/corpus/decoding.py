@@ -14,6 +14,7 @@ import numpy as np
 import soundfile
 import soxr
 from kelong_contract import corpora
+from kelong_contract import store as stores
 
 from kelong_trainer.corpus import channels, levels, media
 
@@ -52,6 +53,8 @@ def decode(path: pathlib.Path, target: pathlib.Path, check: Callable[[], None] =
         if peak > 1.0:
             decoded, _ = _write(reader, choice, part, gain=HIGHEST_PEAK / peak)
         part.replace(target)
+    except soundfile.LibsndfileError as error:
+        raise stores.LocalDiskError(f"the sound of a recording cannot be written to {target.parent}: {error}") from None
     finally:
         part.unlink(missing_ok=True)
     return decoded

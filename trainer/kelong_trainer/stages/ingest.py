@@ -84,7 +84,7 @@ def _kept(context: RunContext, source: recordings.Source, listed: catalogue.List
         "shortest_s": context.order.slicing.min_s,
         **dataclasses.asdict(listed),
     }
-    key = layout.stage(context.place, "ingest/files", codec.digest(about))
+    key = layout.stage(context.place, "files", codec.digest(about))
     if context.store.exists(key):
         return documents.parse(Heard, context.store.get(key), key, documents.REMAKE)
     heard = _hear(context, source, listed)
@@ -98,18 +98,18 @@ def _hear(context: RunContext, source: recordings.Source, listed: catalogue.List
         return dataclasses.replace(_refused(listed, "", listed.refusal), lasting=False)
     try:
         with source.file(listed.key) as path:
+            sha256 = ""
             try:
                 sha256 = stores.digest_file(path)
+                target = recordings.mono_path(context.work_dir, sha256)
+                decoded = decoding.decode(path, target, context.check_stopping)
+            except media.Undecodable as error:
+                return _undecodable(listed, sha256, f"{listed.key}: {error}")
             except PermissionError as error:
                 message = f"{listed.key} cannot be read: {error.strerror}; let user {os.geteuid()} read it"
                 return dataclasses.replace(_undecodable(listed, "", message), lasting=False)
             except OSError as error:  # such as a volume that is away for a moment: not a property of the recording
                 raise stores.LocalDiskError(f"'{listed.key}' cannot be read: {error.strerror}") from error
-            target = recordings.mono_path(context.work_dir, sha256)
-            try:
-                decoded = decoding.decode(path, target, context.check_stopping)
-            except media.Undecodable as error:
-                return _undecodable(listed, sha256, f"{listed.key}: {error}")
     except stores.NoSuchObject:
         message = f"{listed.key} was removed before it could be read"
         return dataclasses.replace(_undecodable(listed, "", message), lasting=False)
@@ -144,9 +144,12 @@ def _text(source: recordings.Source, listed: catalogue.Listed) -> tuple[str, tup
     try:
         return source.transcript(listed.transcript), ()
     except lists.Unreadable as error:
-        return "", (f"{listed.transcript} {error}: {listed.key} goes without its text",)
+        why = f"{listed.transcript} {error}"
+    except BadData as error:
+        why = error.message
     except stores.NoSuchObject:
-        return "", (f"{listed.transcript} was removed before it could be read: {listed.key} goes without its text",)
+        why = f"{listed.transcript} was removed before it could be read"
+    return "", (f"{why}: {listed.key} goes without its text",)
 
 
 def _in_stretches(context: RunContext, whole: corpora.Recording, stretches: tuple[catalogue.Stretch, ...]) -> Heard:
