@@ -83,6 +83,13 @@ def test_each_file_is_accounted_for_by_name(told: story.Story) -> None:
     reasons = {
         name: {item.reason for item in prepared.rejections if item.recording.endswith(f"/{name}")} for name in became
     }
+    for name in messy.DECODED:
+        assert became[name].duration_s > 3 and not reasons[name] & {"Undecodable", "NoSpeech", "Silent"}, reasons
+    interview = became["interview.wav"]
+    assert 0.3 < interview.kept_s / interview.duration_s < 0.7, "the first half is the speaker's, the second is not"
+    assert interview.rejected_s["OtherSpeaker"] > 0.3 * interview.duration_s
+    spoilt = {clip.grade for clip in prepared.clips if clip.recording.endswith(("/noisy.wav", "/clipped.wav"))}
+    assert "A" not in spoilt
     for name in messy.UNREADABLE:
         assert reasons[name] == UNREADABLE, reasons
     for name in ("silent.wav", "music.wav"):
