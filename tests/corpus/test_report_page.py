@@ -68,6 +68,12 @@ def choose(browser: webdriver.Chrome, what: str) -> None:
     Select(browser.find_element(By.ID, "show")).select_by_value(what)
 
 
+def press(browser: webdriver.Chrome, button: WebElement) -> None:
+    """Click where the tray at the bottom does not lie over it."""
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
+    button.click()
+
+
 def play(browser: webdriver.Chrome, made: WebElement) -> float:
     """Play a clip and return how long the browser takes it to be."""
     audio = made.find_element(By.TAG_NAME, "audio")
@@ -153,11 +159,11 @@ def test_a_person_listens_corrects_undoes_and_takes_the_corrections_along(
     text.clear()
     text.send_keys("这一句是人改的。")
     drop = linked.find_element(By.CSS_SELECTOR, '[data-choice="drop"]')
-    drop.click()
+    press(browser, drop)
     assert drop.get_attribute("aria-pressed") == "true" and changes(browser) == "2"
     browser.find_element(By.ID, "undo").click()
     assert changes(browser) == "1"
-    row(browser, other.sha256).find_element(By.CSS_SELECTOR, '[data-choice="drop"]').click()
+    press(browser, row(browser, other.sha256).find_element(By.CSS_SELECTOR, '[data-choice="drop"]'))
 
     browser.refresh()  # drafts survive
     assert changes(browser) == "2"
@@ -186,7 +192,7 @@ def test_a_person_listens_corrects_undoes_and_takes_the_corrections_along(
     show(browser, place, layout.corpus_page(voice))
     assert changes(browser) == "0" and browser.find_element(By.ID, "download").is_enabled()
     choose(browser, "left")
-    row(browser, other.sha256).find_element(By.CSS_SELECTOR, '[data-choice="drop"]').click()
+    press(browser, row(browser, other.sha256).find_element(By.CSS_SELECTOR, '[data-choice="drop"]'))
     file.unlink()
     browser.find_element(By.ID, "download").click()
     WebDriverWait(browser, PATIENCE_S).until(lambda _: file.exists() and file.stat().st_size)
