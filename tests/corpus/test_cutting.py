@@ -239,6 +239,13 @@ def test_a_clip_that_came_with_its_text_stays_whole_but_for_silence_at_its_ends(
     assert clip.start / RATE_HZ == pytest.approx(0.6, abs=0.02)
 
 
+def test_a_clip_that_came_with_its_text_is_left_out_where_it_is_in_another_language():
+    heard = layout([("speech", 5), ("pause", 0.2)], words=False)
+    foreign = corpora.ForeignStretch(start_s=0, end_s=5, language="en")
+    plan = cutting.whole(dataclasses.replace(heard, foreign=[foreign]), BOUNDS)
+    assert [piece.kind for piece in plan.pieces] == ["OtherLanguage"]
+
+
 def test_a_long_recording_is_cut_in_time_proportional_to_its_length():
     parts = [("speech", 1.5), ("pause", 0.2), ("breath", 0.2), ("pause", 0.1)]
     took = []

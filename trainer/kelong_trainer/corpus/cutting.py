@@ -48,6 +48,7 @@ DIP_NEAR_S = 0.15
 # A unit that says nothing known: in music, in another language, or so long without any word.
 WORDLESS_S = 1.0
 MOSTLY = 0.7
+PARTLY = 0.3  # of another language: what is said in it is in no label
 
 # Costs. A clip of the aimed length, cut after sentences in clear pauses, costs nothing; speech left out costs most.
 LENGTH_COST = 20.0  # at no length at all, or at the longest
@@ -124,7 +125,8 @@ def whole(heard: Heard, bounds: orders.Slicing) -> Plan:
         first, after = recording.start_of(0, 0), recording.end_of(last, len(heard.levels))
         if (after - first) * noise.FRAME_S >= bounds.min_s:
             start, end = first * FRAME_SAMPLES, min(after * FRAME_SAMPLES, heard.samples)
-    clip = Piece(start=start, end=end, kind="clip", first=0, last=last)
+    kinds = set(recording.kinds)
+    clip = Piece(start=start, end=end, kind=kinds.pop() if len(kinds) == 1 else "clip", first=0, last=last)
     return Plan(
         units=tuple(recording.units),
         words=tuple(tuple(words) for words in recording.words),
@@ -216,7 +218,7 @@ class _Recording:
         return found
 
     def _kind(self, unit: Run, words: Sequence[corpora.Word]) -> Literal["clip", "OtherLanguage", "Music", "NoText"]:
-        if _covered(unit, self._heard.foreign) >= MOSTLY:
+        if _covered(unit, self._heard.foreign) >= PARTLY:
             return "OtherLanguage"
         if words:
             return "clip"
