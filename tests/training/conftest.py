@@ -156,12 +156,15 @@ class Bench:
 
     def freeze(self, sounds: Sequence[tuple[str, np.ndarray]]) -> corpora.Corpus:
         """Put clips with their texts into the store as the frozen corpus."""
-        corpus = corpora.Corpus(
-            stage="features",
-            speakers={"Mei": 0},
-            recordings=(),
-            clips=tuple(self._clip(text, samples) for text, samples in sounds),
+        clips: list[corpora.Clip] = []
+        for text, samples in sounds:  # one after the other in one recording
+            start_s = clips[-1].end_s if clips else 0.0
+            clip = self._clip(text, samples)
+            clips.append(dataclasses.replace(clip, start_s=start_s, end_s=start_s + clip.duration_s))
+        recording = corpora.Recording(
+            key="mei/a.wav", speaker="Mei", size_bytes=1, sha256="", duration_s=clips[-1].end_s if clips else 0.0
         )
+        corpus = corpora.Corpus(stage="features", speakers={"Mei": 0}, recordings=(recording,), clips=tuple(clips))
         self.store.put(layout.corpus(self.place), codec.dumps(corpus))
         return corpus
 
