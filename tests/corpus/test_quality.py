@@ -89,3 +89,18 @@ def test_flat_tops_are_found_also_when_turned_down_or_resampled(truth, gain, tur
 def test_dnsmos_of_a_clip_is_told_where_it_is_to_be_had():
     measured = quality.measure(clip(-20, -60), 100.0, listening(), lambda speech: 2.71828)
     assert measured.dnsmos == 2.718
+
+
+@pytest.mark.parametrize("seconds", [3, 9.5, 14, 24])
+def test_dnsmos_of_a_few_windows_is_nearly_that_of_all(truth, seconds):
+    sound = files.read(sorted(truth[0].iterdir())[0])
+    samples = np.resize(sound.samples, round(seconds * sound.sample_rate_hz))
+    speech = audio.Speech(samples=samples, sample_rate_hz=sound.sample_rate_hz)
+    model = quality.Dnsmos()
+    assert model.briefly(speech) == pytest.approx(model.overall(speech), abs=0.15)
+
+
+def test_dnsmos_of_nothing_is_none():
+    nothing = audio.Speech(samples=np.zeros(0, np.float32), sample_rate_hz=RATE_HZ)
+    model = quality.Dnsmos()
+    assert model.briefly(nothing) is None and model.overall(nothing) is None

@@ -97,7 +97,7 @@ class _Dnsmos:
                 self._model = quality.Dnsmos()
             except quality.Missing as error:
                 log.warning("clips get no DNSMOS: %s", error)
-        return self._model.overall(speech) if self._model is not None else None
+        return self._model.briefly(speech) if self._model is not None else None
 
 
 class _Stage:
