@@ -118,6 +118,19 @@ def test_what_is_dropped_and_kept_moves_its_seconds(prepared: Any, place: store.
     assert kept.clips[1] == second
 
 
+def test_a_text_that_cannot_be_spoken_can_be_heard_and_mended(
+    prepared: Any, place: store.FolderStore, trainer: Trainer
+) -> None:
+    first = prepared.corpus.clips[0]
+    correct(place, corpora.Correction(sha256=first.sha256, text="Привет"))
+    corpus = pipeline.prepare(trainer(place, prepared.order))
+    (left,) = [item for item in corpus.rejections if item.reason == "Unspeakable"]
+    assert (left.sha256, left.text, left.measures) == (first.sha256, "Привет", first.measures)
+    correct(place, corpora.Correction(sha256=first.sha256, text="你好。", keep=True))
+    corpus = pipeline.prepare(trainer(place, prepared.order))
+    assert {clip.sha256: clip.text for clip in corpus.clips}[first.sha256] == "你好。"
+
+
 def test_a_line_that_cannot_be_read_ends_the_run_before_anything_is_heard(
     prepared: Any, place: store.FolderStore, trainer: Trainer
 ) -> None:

@@ -86,8 +86,15 @@ def _analyse(
     clip: corpora.Clip, reader: frontend.FrontEnd, sound: config.AudioConfig
 ) -> corpora.Clip | corpora.Rejection:
     where = f"{clip.recording} from {clip.start_s:.2f} s to {clip.end_s:.2f} s ('{clip.text[:40]}')"
-    rejected = corpora.Rejection(
-        recording=clip.recording, start_s=clip.start_s, end_s=clip.end_s, reason="Unspeakable", message=where
+    rejected = corpora.Rejection(  # with its sound and its text, so that a person can mend it
+        recording=clip.recording,
+        start_s=clip.start_s,
+        end_s=clip.end_s,
+        reason="Unspeakable",
+        message=where,
+        sha256=clip.sha256,
+        text=clip.text,
+        measures=clip.measures,
     )
     try:
         utterance = reader.analyse(clip.text)
