@@ -45,20 +45,30 @@ def test_without_any_word_everything_may_be_anywhere() -> None:
     assert told.tolist() == [[0, 3]] * 4
 
 
-def _heard(random: np.random.Generator, looks: np.ndarray) -> tuple[list[aligning.Heard], list[np.ndarray]]:
-    """Clips whose phonemes each have a spectrum of their own, with word times off by a tenth of a second."""
+def _heard(
+    random: np.random.Generator, looks: np.ndarray, marks: tuple[tuple[str, int], ...] = ()
+) -> tuple[list[aligning.Heard], list[np.ndarray]]:
+    """Clips whose phonemes each have a spectrum of their own, with word times off by a tenth of a second.
+
+    Pauses are silent, and when pauses and breaths are heard is known to two hundredths.
+    """
     clips, truths = [], []
     for _ in range(8):
         for text in SENTENCES:
-            ids = frontend.analyse(text).ids()
+            ids = frontend.analyse(text).with_marks(marks).ids()
             phones = np.array(ids.phone_ids)
             counts = np.where(np.arange(len(phones)) % 2, random.integers(5, 14, len(phones)), 0)
             owners = np.repeat(np.arange(len(phones)), counts)
-            silent = [symbols.SYMBOLS[phone] in ("_", *symbols.MARKS) for phone in phones]
+            silent = [symbols.SYMBOLS[phone] in ("_", *symbols.MARKS, *symbols.PAUSES) for phone in phones]
             mel = np.where(np.array(silent)[owners], -9.0, looks[:, phones[owners]])
             mel = mel + 0.3 * random.standard_normal(mel.shape)
-            ends = np.cumsum(counts)[np.cumsum(ids.word2ph) - 1] * FRAME_S
+            marked = np.array([symbols.SYMBOLS[phone] in symbols.INLINE_MARKS for phone in phones])
+            until = np.cumsum(counts) * FRAME_S
+            ends = until[np.cumsum(ids.word2ph) - 1]
             starts = np.concatenate([[0.0], ends[:-1]])
+            marks_s = np.stack([until - counts * FRAME_S, until], axis=1)[marked] + random.normal(
+                0, 0.02, (sum(marked), 2)
+            )
             off = random.normal(0, 0.1, (len(ends), 2))
             windows = np.clip(np.sort(np.stack([starts, ends], axis=1) + off, axis=1), 0, len(owners) * FRAME_S)
             clips.append(
@@ -66,6 +76,7 @@ def _heard(random: np.random.Generator, looks: np.ndarray) -> tuple[list[alignin
                     ids=ids,
                     log_mel=mel.astype(np.float32),
                     windows_s=windows.astype(np.float32),
+                    marks_s=marks_s.tolist(),
                     frame_s=FRAME_S,
                 )
             )
@@ -73,10 +84,11 @@ def _heard(random: np.random.Generator, looks: np.ndarray) -> tuple[list[alignin
     return clips, truths
 
 
-def test_phonemes_are_found_to_a_frame_or_two() -> None:
+@pytest.mark.parametrize("marks", [(), (("sp2", 1), ("br1", 2))])
+def test_phonemes_are_found_to_a_frame_or_two(marks: tuple[tuple[str, int], ...]) -> None:
     random = np.random.default_rng(3)
     looks = -4 + 1.5 * random.standard_normal((BANDS, len(symbols.SYMBOLS)))
-    clips, truths = _heard(random, looks)
+    clips, truths = _heard(random, looks, marks)
     aligner = aligning.Aligner.fit(clips)
     found = [aligner.durations(clip) for clip in clips]
     off = []
