@@ -98,3 +98,16 @@ def test_the_judge_reads_the_notation_of_spoken_texts(notation: str, spoken: str
 )
 def test_the_judge_reads_the_notation_of_pinyin(notation: str, pinyin: str, fits: bool) -> None:
     assert readings.fits_pinyin(notation, pinyin) is fits
+
+
+HELD_OUT = sorted((Path(__file__).parent / "held_out").glob("*.tsv"))
+
+
+@pytest.mark.parametrize("table", HELD_OUT, ids=lambda table: table.stem)
+def test_held_out_sentences_are_in_no_table_and_their_syllables_exist(table: Path) -> None:
+    rows = readings.rows(table)
+    assert len(rows) >= 10
+    assert {row.written for row in rows}.isdisjoint(row.written for row in ROWS)
+    assert all(row.is_sentence for row in rows)
+    said = {syllable for row in rows for syllable in readings.syllables(row.pinyin)}
+    assert [each for each in said if not phonemes.is_sayable(each[:-1]) or each[-1] not in "12345"] == []

@@ -110,7 +110,8 @@ class PhraseReader:
         said = []
         for index, (place, choice) in enumerate(zip(places, choices, strict=True), begin):
             by_rule = None if place.firm else self._by_rule(text, index)
-            said.append(by_rule if by_rule in place.readings else _weigh(text[index], place, choice))
+            decided = by_rule in place.readings and not _only_weakens(place.readings[0], by_rule)
+            said.append(by_rule if by_rule and decided else _weigh(text[index], place, choice))
         return said
 
     def _alone(self, text: str, place: int, choice: pinyin.Choice | None) -> pinyin.Syllable:
@@ -148,13 +149,18 @@ class PhraseReader:
         return [_COLOUR]
 
 
+def _only_weakens(listed: pinyin.Syllable, said: pinyin.Syllable | None) -> bool:
+    """Whether a word has a syllable neutral that is full by itself: 糊弄."""
+    return said is not None and listed.tone == 5 and listed.spelling == said.spelling
+
+
 def _weigh(char: str, place: dictionaries.Place, choice: pinyin.Choice | None) -> pinyin.Syllable:
     first = place.readings[0]
     if char == "儿" and _COLOUR in place.readings:
         return _COLOUR
     if choice is None or char in _RULED:
         return first
-    if first.tone == 5 and first.spelling == choice.reading.spelling:
+    if _only_weakens(first, choice.reading):
         return first  # models know neutral tones of particles, dictionaries those of words
     if choice.reading in place.readings:
         return choice.reading

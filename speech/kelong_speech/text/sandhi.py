@@ -23,6 +23,8 @@ _PARTICLES: Final = frozenset("吧呢啊呐嘛呀吗哒哟喽啰啦呗嘞耶咯�
 _DETERMINERS: Final = frozenset("这那另每某哪任同前后上下有又再头")
 # 一 before these is the first of a row: 一月, 一号, 一楼.
 _ORDINAL: Final = frozenset("月号级楼审流")
+# 一 before these is a number by itself: 一等于.
+_RECKONING: Final = frozenset(("等于", "加上", "减去", "乘以", "除以"))
 # 不 after these in a word of three is an ordinary 不: 绝不会; after other verbs it is said in passing: 差不多, 看不懂.
 _BEFORE_FULL_BU: Final = frozenset("不绝决并从也都就还又才我你他她它这那更毫永")
 
@@ -229,8 +231,11 @@ def _yi(phrase: _Phrase) -> None:
 def _yi_tone(phrase: _Phrase, span: _Span, place: int) -> int:
     before, after = phrase.char(place - 1), phrase.char(place + 1)
     counts = before in _NUMERALS if before else False
-    if not after or before == "第" or (after in "到至" and phrase.char(place + 2) in _DIGITS):
+    following = phrase.char(place + 2)
+    if not after or before == "第" or (after in "到至比" and following in _DIGITS) or after + following in _RECKONING:
         return 1
+    if before == "比" and phrase.char(place - 2) in _NUMERALS:
+        return 1  # 一比一握手言和
     idiom = len(span.text) == 4 and phrase.tools.reader.knows(span.text)  # 一五一十
     if counts and not idiom and not (after in _UNITS and before not in _DIGITS):
         return 1
