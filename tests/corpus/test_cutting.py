@@ -160,6 +160,15 @@ def test_pauses_that_the_detector_bridged_are_found_by_level():
     assert len(lengths) == 5 and all(12 < length < 13 for length in lengths), lengths
 
 
+def test_a_breath_in_a_bridged_pause_leads_the_next_clip_too():
+    parts = [("speech", 4.0), ("pause", 0.15), ("breath", 0.3), ("pause", 0.1)] * 12
+    heard = layout(parts, speech=[(0, 54.6)], noise=0.3)
+    first, *_, last = clips(cutting.plan(heard, BOUNDS))
+    for piece in (first, last):
+        in_period_s = (piece.start / RATE_HZ) % 4.55
+        assert in_period_s == 0 or 4.0 < in_period_s < 4.15, in_period_s
+
+
 def test_a_quiet_moment_inside_of_a_word_is_no_pause():
     heard = layout([("speech", 4.0), ("pause", 0.2)] * 15, speech=[(0, 62.8)])
     long = tuple(corpora.Word(text="好", start_s=a, end_s=a + 21, probability=1) for a in (0, 21, 42))

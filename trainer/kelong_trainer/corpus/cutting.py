@@ -24,12 +24,13 @@ from kelong_contract import corpora, orders
 from kelong_trainer.corpus import labels, noise, pauses
 from kelong_trainer.corpus.pauses import FRAME_SAMPLES, Levels, Run
 
-VERSION = 2  # raise when the same recording would be cut otherwise than before
+VERSION = 3  # raise when the same recording would be cut otherwise than before
 EDGE_S = 0.4  # silence kept at a clip's ends; long silence teaches slurred endings
 LONGEST_INNER_PAUSE_S = 3.0
 # A breath this long before speech belongs to it; one further away belongs to nothing.
 BREATH_LEADS_S = 0.6
 LONGEST_BREATH_FRAMES = 150
+BREATH_EDGE_FRAMES = 2  # it swells and fades about as far beyond where the detector has it
 # A cut keeps away from speech by a quarter of its pause, in these bounds: the detector starts 45 ms late.
 LEAST_AWAY_FRAMES, MOST_AWAY_FRAMES = 1, 10
 NEAR_QUIET_DB = 1.0
@@ -154,6 +155,9 @@ class _Recording:
         breaths = (pauses.frames_of(breath, 0.0, frames) for breath in heard.listening.breaths)
         self._breaths = sorted((run for run in breaths if len(run)), key=lambda run: run.first)
         self._breath_starts = [run.first for run in self._breaths]
+        self._unbreathed = heard.levels.copy()
+        for run in self._breaths:
+            self._unbreathed[max(run.first - BREATH_EDGE_FRAMES, 0) : run.end + BREATH_EDGE_FRAMES] = noise.SILENT_DBFS
         self._word_starts = [word.start_s for word in heard.words]
         self._voice_middles = [(voice.start_s + voice.end_s) / 2 for voice in heard.listening.voices]
         spoken = [run for stretch in heard.listening.speech if len(run := pauses.frames_of(stretch, 0.0, frames))]
@@ -177,7 +181,7 @@ class _Recording:
         """A stretch of speech where it can be cut, each part with what it costs more than in a pause to cut after."""
         places: list[tuple[Run, float]] = []
         if len(unit) * noise.FRAME_S > BRIDGED_IN_S:
-            inside = self._levels[unit.first : unit.end]
+            inside = self._unbreathed[unit.first : unit.end]
             for run in pauses.quiet_runs(inside, self._quiet, BRIDGED_FRAMES):
                 place = Run(first=unit.first + run.first, end=unit.first + run.end)
                 if place.first > unit.first and place.end < unit.end and self._is_between_words(place):

@@ -88,7 +88,7 @@ def frames_of(stretch: corpora.Stretch | corpora.Breath, offset_s: float, frames
 def sharpened(speech: Sequence[Run], levels: Levels, quiet_dbfs: float, breaths: Sequence[Run]) -> list[Run]:
     """Stretches of speech with their edges where sound rises from the quiet and falls back to it; none is lost.
 
-    An edge moves by `MOST_MOVED_FRAMES` at most, never into a neighbour nor a breath. `levels` are smoothed little.
+    An edge moves by `MOST_MOVED_FRAMES` at most, never into a neighbour nor a breath.
     """
     loud = levels > quiet_dbfs
     for breath in breaths:
