@@ -153,6 +153,14 @@ def test_a_file_that_changed_meanwhile_is_fetched_anew(server, tmp_path):
     assert server.asked == ["bytes=60000-", None]
 
 
+def test_a_server_that_answers_another_part_is_asked_for_all(server, tmp_path):
+    server.data, server.statuses = os.urandom(100_000), [(206, {"Content-Range": "bytes 5-9/10"})]
+    (tmp_path / "archives").mkdir()
+    (tmp_path / "archives" / "set.part").write_bytes(server.data[:60_000])
+    fetch(server, tmp_path)
+    assert server.asked == ["bytes=60000-", None]
+
+
 def test_redirects_are_followed(server, tmp_path):
     server.data = b"data"
     server.statuses = [(302, {"Location": "/elsewhere"}), (307, {"Location": server.url})]
@@ -172,7 +180,7 @@ def test_a_server_that_is_busy_is_asked_again(server, tmp_path):
         ([(403, {})], "answered 403 Forbidden"),
         ([(302, {"Location": "file:///etc/passwd"})], "is neither http nor https"),
         ([(301, {"Location": "/again"})] * 10, "leads on more than 5 times"),
-        ([(206, {"Content-Range": "bytes 5-9/10"})], "answers a range with another"),
+        ([(206, {"Content-Range": "bytes 5-9/10"})], "answers with a part of the file that nobody asked for"),
         ([(304, {})], "answered 304 Not Modified"),
     ],
 )

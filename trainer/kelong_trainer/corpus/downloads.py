@@ -112,7 +112,7 @@ def _ask(
             if response.status == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
                 return _Answer(resumed=True, content_type="")  # all of it is there, or it is another file now
             _refuse(response, url)
-            start = _start(response, have)
+            start = _start(response, part, have)
             total = start + int(response.headers.get("Content-Length") or 0)
             if total > start:
                 _check_disk(part, total - start, url)
@@ -153,14 +153,17 @@ def _refuse(response: urllib3.BaseHTTPResponse, url: str) -> None:
     raise Unavailable(f"{shown(url)} answered {words}: correct dataset.source.http.url, or put the archive there")
 
 
-def _start(response: urllib3.BaseHTTPResponse, have: int) -> int:
+def _start(response: urllib3.BaseHTTPResponse, part: pathlib.Path, have: int) -> int:
     """Where in the file the answer begins: where we asked, or at its beginning."""
     if response.status == http.HTTPStatus.OK:
         return 0
     told = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-    if told is None or int(told[1]) != have:
-        raise Unavailable("the server answers a range with another; it can only be asked for whole files")
-    return have
+    if told is not None and int(told[1]) == have:
+        return have
+    if not have:
+        raise Unavailable("the server answers with a part of the file that nobody asked for")
+    part.unlink()
+    raise _TryAgain("the server answered with another part of the file; it is now asked for all of it")
 
 
 def _receive(

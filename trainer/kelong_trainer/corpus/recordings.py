@@ -74,7 +74,8 @@ class Source:
         for prefix in [root] if is_list else [prefix for prefix, _ in prefixes]:
             found |= {item.key: item for item in self._store.list(prefix)}
         made = catalogue.make(self._order, found.values(), self._bytes, self.name)
-        unreadable = tuple(file.key for file in made.files if file.etag and not self._is_readable(file.key))
+        opened = [key for file in made.files if file.etag for key in (file.key, file.transcript) if key]
+        unreadable = tuple(key for key in opened if not self._is_readable(key))
         return dataclasses.replace(made, unreadable=unreadable)
 
     def _is_readable(self, key: str) -> bool:

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import logging
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 from kelong_contract import codec, conditions, corpora, layout
 from kelong_contract import store as stores
@@ -117,7 +117,7 @@ def _hear(context: RunContext, source: recordings.Source, listed: catalogue.List
         return _undecodable(listed, "", str(error))
     if decoded.sound.damaged_packets:
         log.warning("%s: %d damaged packets were left out", listed.key, decoded.sound.damaged_packets)
-    text, notes = _text(source, listed)
+    text, notes, lasting = _text(source, listed)
     whole = corpora.Recording(
         key=listed.key,
         speaker=listed.speaker,
@@ -130,26 +130,34 @@ def _hear(context: RunContext, source: recordings.Source, listed: catalogue.List
     if decoded.loudest_dbfs < SILENT_DBFS:
         message = f"{listed.key} is silent: nothing in it is louder than {SILENT_DBFS:.0f} dBFS"
         rejection = corpora.Rejection(**_all_of(whole), reason="Silent", message=message)
-        return Heard(recordings=(whole,), rejections=(rejection,), notes=notes)
+        return Heard(recordings=(whole,), rejections=(rejection,), notes=notes, lasting=lasting)
     if listed.stretches:
         return _in_stretches(context, whole, listed.stretches)
     useless = _useless(context, whole, listed.refusal)
-    return Heard(recordings=(whole,), rejections=(useless,) if useless else (), notes=notes)
+    return Heard(recordings=(whole,), rejections=(useless,) if useless else (), notes=notes, lasting=lasting)
 
 
-def _text(source: recordings.Source, listed: catalogue.Listed) -> tuple[str, tuple[str, ...]]:
-    """What is said in the file as somebody wrote it down, or why that is of no use."""
+class _Text(NamedTuple):
+    """What is said in a file as somebody wrote it down, or why that is of no use, and whether it will stay so."""
+
+    text: str
+    notes: tuple[str, ...] = ()
+    lasting: bool = True
+
+
+def _text(source: recordings.Source, listed: catalogue.Listed) -> _Text:
     if not listed.transcript:
-        return listed.text, ()
+        return _Text(listed.text)
+    lasting = False
     try:
-        return source.transcript(listed.transcript), ()
+        return _Text(source.transcript(listed.transcript))
     except lists.Unreadable as error:
-        why = f"{listed.transcript} {error}"
+        why, lasting = f"{listed.transcript} {error}", True
     except BadData as error:
         why = error.message
     except stores.NoSuchObject:
         why = f"{listed.transcript} was removed before it could be read"
-    return "", (f"{why}: {listed.key} goes without its text",)
+    return _Text("", (f"{why}: {listed.key} goes without its text",), lasting)
 
 
 def _in_stretches(context: RunContext, whole: corpora.Recording, stretches: tuple[catalogue.Stretch, ...]) -> Heard:
