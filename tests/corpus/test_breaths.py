@@ -39,6 +39,11 @@ def smack(random):
     return np.concatenate([one, np.zeros(600), one])
 
 
+def knock(random):
+    time_s = np.arange(2400) / RATE_HZ
+    return (np.sin(2 * np.pi * 120 * time_s) + 0.5 * random.standard_normal(2400)) * np.exp(-time_s / 0.04)
+
+
 def session(random, sound, dbfs, *, room_dbfs=-60.0, before_s=0.3, after_s=0.1):
     """Two words with the sound between them: the samples, the speech, and where the sound is."""
     word = at(np.clip(tone(1.2, 150, 300, 450, 600, 900, 1800), -0.3, 0.3), -21)  # ends at once
@@ -84,6 +89,7 @@ def test_a_weaker_breath_is_believed_less():
         ("a click", lambda random: random.standard_normal(80) * np.linspace(1, 0, 80)),
         ("parting lips", smack),
         ("rustling", rustle),
+        ("a knock", knock),
         ("a low rumble", lambda random: band(random, 0.3, 100, 600) * np.hanning(4800)),
         ("a hiss", lambda random: band(random, 0.3, 6500, 8000) * np.hanning(4800)),
         ("something long", lambda random: band(random, 1.5, 500, 4500) * np.hanning(24000)),

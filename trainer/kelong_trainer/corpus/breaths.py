@@ -74,6 +74,8 @@ class Features:
     centroid_hz: float
     spread_hz: float
     roughness_db: float  # how far its level jumps about its own slow swell
+    rise_s: float  # from its beginning to within 3 dB of its loudest
+    balance: float  # where the middle of its energy lies, 0 at its beginning, 1 at its end
     silence_before_s: float
     silence_after_s: float
     to_speech_s: float
@@ -92,6 +94,7 @@ _RULE: Final[tuple[tuple[str, Callable[[Features], float], float, float], ...]] 
     ("most centroid", lambda it: it.centroid_hz, 6300.0, 5700.0),
     ("spread", lambda it: it.spread_hz, 250.0, 450.0),
     ("roughness", lambda it: it.roughness_db, 2.4, 1.2),
+    ("swell", lambda it: max((it.rise_s - 0.01) / 0.02, (it.balance - 0.22) / 0.1), 0.0, 1.0),
     ("silence before", lambda it: it.silence_before_s, 0.0, 0.02),
     ("least silence after", lambda it: it.silence_after_s, 0.0, 0.02),
     ("speech after", lambda it: it.to_speech_s, 0.8, 0.5),
@@ -236,7 +239,10 @@ def _features(run: _Run, samples: Samples, spectra: Frames, room: Frames, speech
     magnitudes = np.sqrt(excess)
     centroid_hz = float((_HZ * magnitudes).sum() / max(magnitudes.sum(), 1e-12))
     spread_hz = float(np.sqrt((((_HZ - centroid_hz) ** 2) * magnitudes).sum() / max(magnitudes.sum(), 1e-12)))
-    over_db = 10 * np.log10((spectra[begin:end] / room).mean(axis=1) + 1e-6)
+    ratios = (spectra[begin:end] / room).mean(axis=1)
+    over_db = 10 * np.log10(ratios + 1e-6)
+    smooth = _smoothed(over_db, 3)
+    energy = np.maximum(ratios - 1.0, 0.0)
     return Features(
         start_s=(begin + 0.5) * HOP_S,
         end_s=(end + 0.5) * HOP_S,
@@ -247,6 +253,8 @@ def _features(run: _Run, samples: Samples, spectra: Frames, room: Frames, speech
         centroid_hz=centroid_hz,
         spread_hz=spread_hz,
         roughness_db=_roughness_db(over_db),
+        rise_s=int(np.argmax(smooth >= smooth.max() - 3.0)) * HOP_S,
+        balance=float((np.arange(end - begin) * energy).sum() / max(energy.sum() * (end - begin), 1e-9)),
         silence_before_s=run.before * HOP_S,
         silence_after_s=run.after * HOP_S,
         to_speech_s=run.to_speech * HOP_S,
