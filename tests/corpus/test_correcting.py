@@ -19,6 +19,7 @@ import torch
 import transformers
 from kelong_contract import accounts, codec, corpora, layout, names, orders, store
 from kelong_trainer import context, launch, pipeline
+from kelong_trainer.stages import correct as correct_stage
 
 PREFIX = "recordings/lab/khazix/"
 PATIENCE_S = 120.0
@@ -137,6 +138,18 @@ def test_a_line_that_cannot_be_read_ends_the_run_before_anything_is_heard(
     place.put(PREFIX + "corrections.jsonl", b'{"sha256": "abc"}\n')
     with pytest.raises(context.BadData, match=r"'corrections\.jsonl' in the dataset cannot be read: line 1: sha256 is"):
         pipeline.prepare(trainer(place, prepared.order))
+
+
+def test_corrections_that_are_a_link_to_somewhere_else_are_refused(
+    tmp_path: pathlib.Path, trainer: Trainer, order_of: Any
+) -> None:
+    at = store.FolderStore(tmp_path / "store")
+    at.put(PREFIX + "talk.wav", b"")
+    (tmp_path / "secret").write_text("nobody's business")
+    (at.root / PREFIX / "corrections.jsonl").symlink_to(tmp_path / "secret")
+    with pytest.raises(context.BadData, match=r"corrections\.jsonl is a link to a place outside") as raised:
+        correct_stage.read(trainer(at, order_of()))
+    assert "business" not in raised.value.message
 
 
 def test_a_speaker_who_is_not_ordered_is_named(prepared: Any, place: store.FolderStore, trainer: Trainer) -> None:

@@ -18,9 +18,12 @@ VERSION = 1
 
 
 def read(context: RunContext) -> corrections.Corrections:
-    """The corrections as they lie there now; raises BadData naming every line that cannot be read."""
+    """The corrections as they lie there now; raises BadData for a file that cannot be read, naming every line."""
     name, key = context.order.dataset.corrections, layout.corrections(context.place)
-    dataset = recordings.Source(context).read(name)
+    try:
+        dataset = recordings.Source(context).read(name)
+    except recordings.LeadsOutside as error:
+        raise BadData(conditions.DATASET_INVALID, str(error)) from None
     beside = context.store.get(key) if context.store.exists(key) else None
     try:
         found = [
