@@ -1,5 +1,6 @@
 """Real speech through all stages with the real recogniser; what was said, and when, is known."""
 
+import dataclasses
 import io
 import re
 from itertools import pairwise
@@ -89,8 +90,11 @@ def test_the_sound_at_both_ends_is_quiet_and_faded(prepared):
 
 def test_at_most_four_tenths_of_a_second_of_silence_stay_at_the_ends(prepared):
     for clip in prepared.corpus.clips:
-        inside = [item for item in prepared.truth[clip.recording].sentences if clip.start_s < item.end_s <= clip.end_s]
-        assert inside[0].start_s - clip.start_s < 0.55, clip  # the VAD hears a start up to 90 ms late
+        spoken = prepared.truth[clip.recording]
+        inside = [item for item in spoken.sentences if clip.start_s < item.end_s <= clip.end_s]
+        leading = [item for item in spoken.breaths if clip.start_s < item.end_s <= inside[0].start_s]
+        heard = [*leading, inside[0]]
+        assert heard[0].start_s - clip.start_s < 0.55, clip  # the VAD hears a start up to 90 ms late
         assert clip.end_s - inside[-1].end_s < 0.45, clip
 
 
@@ -141,7 +145,8 @@ def test_the_report_in_the_store_tells_the_same(prepared):
     report = codec.loads(
         corpora.CorpusReport, prepared.store.get(layout.corpus_report(prepared.order.voice.place())), "report"
     )
-    assert report == totals.summarise(prepared.corpus)
+    told = {"page": report.page, "page_version": report.page_version, "advice": report.advice}
+    assert report == dataclasses.replace(totals.summarise(prepared.corpus), **told)
     assert report.kept_s + sum(item.duration_s for item in report.dropped) == pytest.approx(report.duration_s, abs=1e-3)
     assert report.kept_s == pytest.approx(sum(clip.samples for clip in prepared.corpus.clips) / RATE_HZ, abs=1e-3)
     assert {item.reason: item.count for item in report.dropped if item.reason != "Silence"} == {
@@ -185,3 +190,23 @@ def test_other_lengths_cut_again_but_do_not_listen_again(prepared, trainer, orde
     assert letters("".join(clip.text for clip in corpus.clips)) == letters(
         "".join(clip.text for clip in prepared.corpus.clips)
     )
+
+
+def test_pauses_and_breaths_between_sentences_are_marked_where_they_are(prepared):
+    """Each pause of 0.2 s and more between two sentences has a mark, and nearly each planted breath is a breath."""
+    pauses = marked = breaths = found = 0
+    for clip in prepared.corpus.clips:
+        spoken = prepared.truth[clip.recording]
+        inside = [item for item in spoken.sentences if clip.start_s <= item.start_s and item.end_s <= clip.end_s]
+        for left, right in pairwise(inside):
+            pauses += 1
+            between = [
+                mark for mark in clip.marks if left.end_s - 0.1 < mark.start_s and mark.end_s < right.start_s + 0.1
+            ]
+            marked += bool(between) and all(clip.text[mark.after - 1] in "，。？！" for mark in between)
+            breathed = [item for item in spoken.breaths if left.end_s < item.start_s < right.start_s]
+            breaths += len(breathed)
+            found += sum(mark.kind.startswith("br") for mark in between)
+    assert marked >= 0.9 * pauses, (marked, pauses)
+    assert abs(found - breaths) <= 0.25 * breaths + 1, (found, breaths)
+    assert any(phone in ("sp2", "sp3") for clip in prepared.corpus.clips for phone in clip.phones)
