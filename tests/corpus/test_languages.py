@@ -38,6 +38,18 @@ def test_another_language_is_believed_only_when_clear(heard, other):
     assert languages.is_other(heard) is other
 
 
+@pytest.mark.parametrize(
+    ("heard", "wholly"),
+    [
+        (hearing(language="en", probability=0.94, mandarin=0.001), True),
+        (hearing(language="en", probability=0.85, mandarin=0.1), False),
+        (hearing(), False),
+    ],
+)
+def test_a_passage_that_may_hold_mandarin_is_looked_at_in_pieces(heard, wholly):
+    assert languages.is_wholly_other(heard) is wholly
+
+
 def test_speech_without_words_is_measured_over_pauses():
     speech = [Stretch(start_s=0.0, end_s=2.0), Stretch(start_s=3.0, end_s=4.0), Stretch(start_s=4.5, end_s=6.0)]
     words = [Word(text="好", start_s=0.2 * i, end_s=0.2 * (i + 1), probability=0.9) for i in range(5)]

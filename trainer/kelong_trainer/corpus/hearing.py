@@ -116,6 +116,9 @@ def hear(
             for item in speech
             if item.end_s > passage.start_s and item.start_s < passage.end_s
         ]
+        if languages.is_wholly_other(heard):
+            found = found.followed_by(_foreign(passage, heard))
+            continue
         believed = _believed(passage, heard, inside)
         is_whole = languages.unlabelled_s(believed.words, inside) <= languages.MOST_UNLABELLED_S
         if is_whole and not languages.is_doubtful(heard):
@@ -124,8 +127,7 @@ def hear(
         pieces = passages.of(inside, passage.end_s, sound.quietest, longest_s=PIECE_S)
         for piece, again in zip(pieces, _listen(model, pieces, sound, way), strict=True):
             if languages.is_other(again):
-                other = ForeignStretch(start_s=piece.start_s, end_s=piece.end_s, language=again.language)
-                found = found.followed_by(Heard(foreign=(other,)))
+                found = found.followed_by(_foreign(piece, again))
             else:
                 found = found.followed_by(_believed(piece, again, inside))
     return found
@@ -167,6 +169,12 @@ def _listen(
 ) -> tuple[recogniser.Hearing, ...]:
     sounds = [np.concatenate([sound.at(part.start_s, part.end_s) for part in passage.parts]) for passage in chosen]
     return model.hear(sounds, prompt=way.prompt)
+
+
+def _foreign(passage: passages.Passage, heard: recogniser.Hearing) -> Heard:
+    """A passage in another language."""
+    stretch = ForeignStretch(start_s=passage.start_s, end_s=passage.end_s, language=heard.language)
+    return Heard(foreign=(stretch,))
 
 
 def _believed(passage: passages.Passage, heard: recogniser.Hearing, speech: Sequence[Stretch]) -> Heard:

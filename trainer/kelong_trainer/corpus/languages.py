@@ -27,6 +27,7 @@ MOST_UNLABELLED_S = 1.0
 # A word that is longer was stretched over what the recogniser passed over.
 LONGEST_WORD_S = 0.6
 _STEP_S = 0.05
+NO_MANDARIN = 0.02
 JOINED_S = 2.0
 _BLANKS = re.compile(r"[\W_\d]")
 _LATIN_RUN = re.compile(rf"(?:[A-Za-z][A-Za-z'’-]*[\s,.!?]+){{{LATIN_WORDS},}}")
@@ -59,6 +60,14 @@ def is_other(heard: recogniser.Hearing) -> bool:
     reads_latin = len(letters) > 0 and sum(map(str.isascii, letters)) > len(letters) / 2
     least = LEAST_OTHER_IN_LATIN if reads_latin else LEAST_OTHER
     return heard.language != recogniser.MANDARIN and heard.probability >= least
+
+
+def is_wholly_other(heard: recogniser.Hearing) -> bool:
+    """Whether nothing of a long passage can be Mandarin, so that nobody need look at its pieces.
+
+    With a few seconds of Mandarin in it the recogniser takes half a minute for Mandarin.
+    """
+    return is_other(heard) and heard.mandarin < NO_MANDARIN
 
 
 def joined(stretches: Sequence[ForeignStretch]) -> tuple[ForeignStretch, ...]:
