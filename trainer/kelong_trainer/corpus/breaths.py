@@ -45,8 +45,10 @@ CHANCE: Final = 2.0
 LEAST_FRAMES: Final = 10
 JOINED_FRAMES: Final = 8  # sounds that are nearer than 40 ms to one another are one, but for words
 BLIP_FRAMES: Final = 3  # shorter ones are not there
-# Inside of what the VAD takes for speech a sound must be parted from it as clearly as this to be looked at.
+# Inside of what the VAD takes for speech a sound must last so long to be looked at, in a room so much quieter than the
+# voice: in a loud one every weak consonant is parted from its word.
 LEAST_INSIDE_S: Final = 0.12
+LEAST_INSIDE_DB: Final = 22.0
 PITCH_WINDOW: Final = 640
 PITCH_LAGS: Final = (40, 229)  # 400 down to 70 Hz
 
@@ -133,8 +135,8 @@ def candidates(samples: Samples, speech: Sequence[Stretch]) -> Iterator[Features
     spoken = np.repeat(~noise.is_quiet(speech, len(samples) // WINDOW_SAMPLES, margin_s=0.0), 2)[: len(spectra)]
     speech_power = float(spectra[spoken].sum(axis=1).mean()) if spoken.any() else 1.0
     ratios = (spectra / room).mean(axis=1)  # [F]
-    found = [run for run in _sounds(ratios, spoken)]
-    for run in sorted(found):
+    looks_inside = speech_power >= room.sum() * 10 ** (LEAST_INSIDE_DB / 10)
+    for run in sorted(_sounds(ratios, spoken, looks_inside)):
         yield _features(run, samples, spectra, room, speech_power)
 
 
@@ -149,7 +151,7 @@ class _Run:
     to_speech: int
 
 
-def _sounds(ratios: Frames, spoken: Mask) -> Iterator[_Run]:
+def _sounds(ratios: Frames, spoken: Mask, looks_inside: bool) -> Iterator[_Run]:
     """The sounds that are parted from all others at some level, the weakest level first."""
     over_db = 10 * np.log10(_smoothed(ratios, 3) + 1e-6)
     taken = np.zeros(len(ratios), bool)
@@ -162,7 +164,7 @@ def _sounds(ratios: Frames, spoken: Mask) -> Iterator[_Run]:
             lowest = threshold_db == THRESHOLDS_DB[0]
             if not lowest and (inside or over_db[run.begin : run.end].max() < threshold_db + LEAST_RISE_DB):
                 continue
-            if inside and length * HOP_S < LEAST_INSIDE_S:
+            if inside and (not looks_inside or length * HOP_S < LEAST_INSIDE_S):
                 continue
             if not inside and lowest:
                 run = _extended(run, ratios, over_db)
