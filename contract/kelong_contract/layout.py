@@ -7,6 +7,7 @@ One bucket per installation:
     voices/<namespace>/<name>/<uid>/             everything of one VoiceModel (`Voice`)
         leases/<n>                               one per trainer process that ever started (its attempt)
         corpus/<stage>/<digest>.json             what a finished stage of preprocessing left
+        corpus/files/<digest>.json               what one file of the dataset turned out to be
         corpus/clips/<sha256>.flac               clips, by content
         corpus/features/<kind>/<key>.safetensors encoder features, by content and configuration
         corpus/corpus.json                       the frozen corpus of this voice
