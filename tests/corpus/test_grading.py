@@ -76,6 +76,11 @@ def test_a_measure_beyond_its_threshold_rejects_with_value_and_threshold(changes
     assert finding.reason == reason and "expected at" in finding.message
 
 
+def test_noise_that_makes_a_voice_unlike_itself_is_what_is_told():
+    found = judged(similarity=0.5, snr_db=6.0)
+    assert [finding.reason for finding in found.findings] == ["Noisy", "OtherSpeaker"] and found.reason == "Noisy"
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [({"confidence": 0.75}, "UncertainText"), ({"snr_db": 20.0}, "Noisy"), ({"music_share": 0.1}, "Music")],

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from kelong_contract import corpora, orders
 
-VERSION = 1  # raise when the same measures would be graded otherwise than before
+VERSION = 2  # raise when the same measures would be graded otherwise than before
 GRADES: Final[tuple[corpora.Grade, ...]] = ("A", "B", "C")
 # From this many findings on a clip is C whatever they are.
 MANY_FINDINGS = 3
@@ -67,8 +67,8 @@ class _Rule:
         return f"{value * self.scale:.{self.digits}f}{self.unit}"
 
 
-# In the order of what causes what: noise makes a label uncertain, not the other way round. docs/corpus.md argues for
-# each figure that is called good here.
+# In the order of what causes what: noise makes a voice unlike itself and a label uncertain, not the other way round.
+# docs/corpus.md argues for each figure that is called good here.
 _RULES: Final = (
     _Rule(
         measure="music_share",
@@ -80,13 +80,6 @@ _RULES: Final = (
         digits=0,
         scale=100,
         unit=" %",
-    ),
-    _Rule(
-        measure="similarity",
-        limit="min_similarity",
-        good=0.8,
-        reason="OtherSpeaker",
-        what="the likeness of its voice to the speaker's own",
     ),
     _Rule(
         measure="clipped_share",
@@ -109,6 +102,13 @@ _RULES: Final = (
         unit=" dB",
     ),
     _Rule(measure="dnsmos", limit="min_dnsmos", good=2.5, reason="LowQuality", what="the sound's quality (DNSMOS)"),
+    _Rule(
+        measure="similarity",
+        limit="min_similarity",
+        good=0.8,
+        reason="OtherSpeaker",
+        what="the likeness of its voice to the speaker's own",
+    ),
     _Rule(
         measure="syllables_per_s",
         limit="min_syllables_per_s",
