@@ -24,7 +24,7 @@ from kelong_contract import corpora, orders
 from kelong_trainer.corpus import labels, noise, pauses
 from kelong_trainer.corpus.pauses import FRAME_SAMPLES, Levels, Run
 
-VERSION = 3  # raise when the same recording would be cut otherwise than before
+VERSION = 4  # raise when the same recording would be cut otherwise than before
 EDGE_S = 0.4  # silence kept at a clip's ends; long silence teaches slurred endings
 LONGEST_INNER_PAUSE_S = 3.0
 # A breath this long before speech belongs to it; one further away belongs to nothing.
@@ -63,7 +63,7 @@ INSIDE_WORD_COST = 4.0  # of a cut in a short pause where the recogniser has a w
 BRIDGED_COST, HARDLY_BRIDGED_COST, DIP_COST = 1.5, 6.0, 30.0
 INNER_PAUSE_COST = 2.0  # each second of a pause inside a clip beyond the first
 WORDLESS_COST, WORDLESS_COST_PER_S = 4.0, 4.0  # of wordless sound inside a clip
-OTHER_VOICE_COST = 15.0  # of a change of voices inside a clip
+OTHER_VOICE_COST = 30.0  # of a change of voices inside a clip
 SKIP_COST, SKIP_COST_PER_S = 40.0, 10.0
 
 # Voices on both sides of a gap differ if their mean similarity to the speaker does by this much.
