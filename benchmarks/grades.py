@@ -19,7 +19,10 @@ import torch
 from kelong_contract import corpora, orders
 from kelong_demo import assets, recordings, speaker
 from kelong_speech import audio
-from kelong_trainer.corpus import agreement, decoding, grading, noise, quality, recogniser, voice_activity
+from kelong_trainer.corpus.clips import grading
+from kelong_trainer.corpus.listening import voice_activity
+from kelong_trainer.corpus.sound import decoding, noise, quality
+from kelong_trainer.corpus.words import agreement, recogniser
 
 RATE_HZ = decoding.SAMPLE_RATE_HZ
 SENTENCES_A_CLIP, PAUSE_S = 2, 0.5

@@ -23,7 +23,9 @@ from kelong_contract import manifests
 from kelong_demo import assets, speaker, whisper
 from kelong_speech import audio
 from kelong_speech.text import frontend
-from kelong_trainer.corpus import quality, recogniser, speakers
+from kelong_trainer.corpus.listening import speakers
+from kelong_trainer.corpus.sound import quality
+from kelong_trainer.corpus.words import recogniser
 from kelong_trainer.scoring import judges
 
 ROOT: Final = Path(__file__).resolve().parent.parent

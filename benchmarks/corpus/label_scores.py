@@ -10,7 +10,7 @@ import jiwer
 import pypinyin
 from corpus import scores, spans, truth
 from kelong_contract import corpora
-from kelong_trainer.corpus import doubt
+from kelong_trainer.corpus.report import doubt
 
 # What is read aloud of a text: hanzi, figures and Latin letters. Marks are nobody's label error.
 SPOKEN = re.compile(r"[一-鿿0-9A-Za-z]")

@@ -25,7 +25,8 @@ from corpus import label_scores, mark_scores, memory, scores, sessions, truth, u
 from kelong_contract import corpora, orders
 from kelong_contract import store as stores
 from kelong_demo import assets, whisper
-from kelong_trainer.corpus import cutting, decoding, noise
+from kelong_trainer.corpus.clips import cutting
+from kelong_trainer.corpus.sound import decoding, noise
 
 OUT: Final = Path("build") / "bench"
 BOUNDS: Final = orders.Slicing()

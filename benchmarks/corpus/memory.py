@@ -18,7 +18,7 @@ import torch
 from corpus import studio, truth, voices, workshop
 from kelong_contract import codec, corpora
 from kelong_contract import store as stores
-from kelong_trainer.corpus import recordings
+from kelong_trainer.corpus.sources import recordings
 from kelong_trainer.stages import ingest, listen, slice, transcribe
 
 MINUTE_S: Final = 60.0

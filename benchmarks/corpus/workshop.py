@@ -21,7 +21,7 @@ from corpus import truth
 from kelong_contract import codec, corpora, environment, layout, manifests, orders
 from kelong_contract import store as stores
 from kelong_trainer import context, pipeline, telemetry
-from kelong_trainer.corpus import catalogue, recordings
+from kelong_trainer.corpus.sources import catalogue, recordings
 
 NAMESPACE, SPEAKER = "bench", "Speaker"
 INGEST, CORRECT = "ingest", "correct"

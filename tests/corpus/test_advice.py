@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kelong_contract import corpora
-from kelong_trainer.corpus import advice
+from kelong_trainer.corpus.report import advice
 
 FOLDER = "recordings/lab/khazix/"
 SOUND = corpora.Sound(

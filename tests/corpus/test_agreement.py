@@ -2,7 +2,7 @@
 
 import pytest
 from kelong_contract.corpora import Word
-from kelong_trainer.corpus import agreement
+from kelong_trainer.corpus.words import agreement
 
 
 def said(text, start_s=0.0, s_each=0.25):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kelong_contract import corpora
 from kelong_speech.text import frontend, symbols
-from kelong_trainer.corpus import aligning
+from kelong_trainer.corpus.clips import aligning
 
 FRAME_S = 0.0125
 BANDS = 20

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kelong_contract import orders, store
 from kelong_trainer import context
-from kelong_trainer.corpus import archives, downloads, recordings
+from kelong_trainer.corpus.sources import archives, downloads, recordings
 
 FILES = {"talk/一.wav": os.urandom(300_000), "talk/b/2.mp3": os.urandom(10), "readme.txt": b"x"}
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from kelong_contract.corpora import Stretch
-from kelong_trainer.corpus import breaths
+from kelong_trainer.corpus.listening import breaths
 
 RATE_HZ = 16000
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kelong_contract import accounts, codec, corpora
-from kelong_trainer.corpus import corrections
+from kelong_trainer.corpus.clips import corrections
 
 RATE_HZ = 44100
 A, B, C, D, UNKNOWN = ("a" * 64, "b" * 64, "c" * 64, "d" * 64, "e" * 64)

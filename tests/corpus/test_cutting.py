@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kelong_contract import corpora, orders
-from kelong_trainer.corpus import cutting
+from kelong_trainer.corpus.clips import cutting
 
 RATE_HZ = 44100
 FRAME = RATE_HZ // 100

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 from kelong_demo import files, speaker
-from kelong_trainer.corpus import decoding, media
+from kelong_trainer.corpus.sound import decoding, media
 
 
 def tone(seconds=2.0, rate_hz=48000, hz=440.0, level=0.3):

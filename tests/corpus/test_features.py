@@ -11,7 +11,7 @@ from kelong_contract import orders
 from kelong_speech import features as encoders
 from kelong_speech.text import utterance
 from kelong_trainer import context
-from kelong_trainer.corpus import clip_features
+from kelong_trainer.corpus.clips import clip_features
 from kelong_trainer.stages import features
 
 TEXT_SIZES = {

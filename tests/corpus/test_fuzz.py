@@ -13,7 +13,8 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kelong_contract import accounts, corpora, store
-from kelong_trainer.corpus import decoding, media, recordings
+from kelong_trainer.corpus.sound import decoding, media
+from kelong_trainer.corpus.sources import recordings
 from kelong_trainer.stages import ingest
 
 PREFIX = "recordings/lab/khazix/"

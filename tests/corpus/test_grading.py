@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 from kelong_contract import corpora, orders
-from kelong_trainer.corpus import grading
+from kelong_trainer.corpus.clips import grading
 
 GOOD = corpora.Measures(
     confidence=0.93,

@@ -13,7 +13,8 @@ import pytest
 import soundfile
 from kelong_contract import names, orders, store
 from kelong_trainer import context
-from kelong_trainer.corpus import decoding, recordings
+from kelong_trainer.corpus.sound import decoding
+from kelong_trainer.corpus.sources import recordings
 from kelong_trainer.stages import ingest
 
 PREFIX = "recordings/lab/khazix/"
@@ -155,7 +156,7 @@ def test_a_long_silence_is_silent(tmp_path, trainer, order_of):
 
 PEAK = """
 import pathlib, resource, sys
-from kelong_trainer.corpus import decoding
+from kelong_trainer.corpus.sound import decoding
 decoding.decode(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from kelong_trainer.corpus import channels, decoding, levels, media
+from kelong_trainer.corpus.sound import channels, decoding, levels, media
 
 RATE_HZ = 48000
 

@@ -2,7 +2,7 @@
 
 import pytest
 from kelong_contract.corpora import Stretch, Word
-from kelong_trainer.corpus import inventions
+from kelong_trainer.corpus.words import inventions
 
 SPEECH = (Stretch(start_s=0.0, end_s=4.0), Stretch(start_s=20.0, end_s=24.0))
 

@@ -2,7 +2,8 @@
 
 import pytest
 from kelong_contract import corpora
-from kelong_trainer.corpus import labels, pauses
+from kelong_trainer.corpus.listening import pauses
+from kelong_trainer.corpus.words import labels
 
 
 def units(*spans):

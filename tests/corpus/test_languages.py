@@ -2,7 +2,7 @@
 
 import pytest
 from kelong_contract.corpora import ForeignStretch, Stretch, Word
-from kelong_trainer.corpus import languages, recogniser
+from kelong_trainer.corpus.words import languages, recogniser
 
 
 def hearing(text="今天天气很好", language="zh", probability=0.99, mandarin=0.99):

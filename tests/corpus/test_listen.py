@@ -6,7 +6,9 @@ import soundfile
 from kelong_contract import corpora, orders, store
 from kelong_demo import files
 from kelong_trainer import context
-from kelong_trainer.corpus import noise, recordings, voice_activity
+from kelong_trainer.corpus.listening import voice_activity
+from kelong_trainer.corpus.sound import noise
+from kelong_trainer.corpus.sources import recordings
 from kelong_trainer.stages import ingest, listen
 
 PREFIX = "recordings/lab/khazix/"

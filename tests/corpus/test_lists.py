@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kelong_contract import accounts, orders, store
 from kelong_trainer import context
-from kelong_trainer.corpus import decoding, lists, recordings
+from kelong_trainer.corpus.sound import decoding
+from kelong_trainer.corpus.sources import lists, recordings
 from kelong_trainer.stages import ingest
 
 PREFIX = "recordings/lab/khazix/"

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from kelong_contract import corpora
-from kelong_trainer.corpus import marking
+from kelong_trainer.corpus.clips import marking
 
 SPEECH, QUIET, BREATH = -20.0, -60.0, -40.0
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from kelong_contract.corpora import Stretch
-from kelong_trainer.corpus import music
+from kelong_trainer.corpus.listening import music
 
 RATE_HZ = 16000
 SCALE = (0, 2, 4, 5, 7, 9, 11, 12)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kelong_contract.corpora import Stretch, Word
-from kelong_trainer.corpus import passages
+from kelong_trainer.corpus.words import passages
 
 
 def stretches(*spans):

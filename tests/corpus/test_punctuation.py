@@ -2,7 +2,7 @@
 
 import pytest
 from kelong_contract.corpora import Stretch, Word
-from kelong_trainer.corpus import punctuation
+from kelong_trainer.corpus.words import punctuation
 
 
 def restored(*parts):

@@ -6,7 +6,7 @@ import soxr
 from kelong_contract import corpora
 from kelong_demo import files
 from kelong_speech import audio
-from kelong_trainer.corpus import quality
+from kelong_trainer.corpus.sound import quality
 
 RATE_HZ = 44100
 

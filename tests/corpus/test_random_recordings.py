@@ -7,8 +7,9 @@ import hypothesis
 import numpy as np
 from hypothesis import strategies as draws
 from kelong_contract import corpora, orders
-from kelong_trainer.corpus import cutting, noise
-from kelong_trainer.corpus.pauses import FRAME_SAMPLES
+from kelong_trainer.corpus.clips import cutting
+from kelong_trainer.corpus.listening.pauses import FRAME_SAMPLES
+from kelong_trainer.corpus.sound import noise
 
 VOICE_DBFS = -20.0
 LONGEST_WORD_FRAMES = 60

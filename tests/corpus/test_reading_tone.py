@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from kelong_contract.corpora import Stretch, Word
-from kelong_trainer.corpus import reading_tone
+from kelong_trainer.corpus.clips import reading_tone
 
 RATE_HZ = 44100
 

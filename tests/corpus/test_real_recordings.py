@@ -11,7 +11,8 @@ import soundfile
 from kelong_contract import codec, corpora, layout, orders
 from kelong_speech.text import utterance
 from kelong_trainer import pipeline
-from kelong_trainer.corpus import noise, totals
+from kelong_trainer.corpus.report import totals
+from kelong_trainer.corpus.sound import noise
 
 PREFIX = "recordings/lab/khazix/"
 RATE_HZ = 44100

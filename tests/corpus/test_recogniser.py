@@ -9,7 +9,9 @@ import torch
 from kelong_contract import corpora, store
 from kelong_demo import files
 from kelong_trainer import context, pipeline
-from kelong_trainer.corpus import decoding, hearing, inventions, recogniser, voice_activity
+from kelong_trainer.corpus.listening import voice_activity
+from kelong_trainer.corpus.sound import decoding
+from kelong_trainer.corpus.words import hearing, inventions, recogniser
 
 
 def at_16_khz(path):

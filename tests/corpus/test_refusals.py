@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from kelong_contract import codec, corpora, environment, layout, names, orders, store
 from kelong_trainer import context, pipeline
-from kelong_trainer.corpus import recordings
+from kelong_trainer.corpus.sources import recordings
 from kelong_trainer.stages import ingest
 
 PREFIX = "recordings/lab/khazix/"

@@ -18,8 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kelong_contract import codec, corpora, layout, orders, store
 from kelong_trainer import context
-from kelong_trainer.corpus import advice, doubt, totals
-from kelong_trainer.corpus.report import histograms, page, payload, publish, sounds
+from kelong_trainer.corpus.report import advice, doubt, histograms, page, payload, publish, sounds, totals
 
 RATE_HZ = 44100
 NASTY = "</script><script>alert(1)</script>\"'<b>&amp;\u2028"

@@ -12,7 +12,7 @@ import pytest
 from kelong_cluster import host
 from kelong_contract import accounts, codec, corpora, layout, store
 from kelong_trainer import context, pipeline
-from kelong_trainer.corpus import doubt
+from kelong_trainer.corpus.report import doubt
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By

@@ -2,7 +2,7 @@
 
 import pytest
 from kelong_contract.corpora import Word
-from kelong_trainer.corpus import supplied
+from kelong_trainer.corpus.words import supplied
 
 
 def said(text, start_s=0.0, s_each=0.25):

@@ -8,7 +8,7 @@ import soundfile
 from kelong_contract import corpora, layout, orders, store
 from kelong_demo import files
 from kelong_trainer import context
-from kelong_trainer.corpus import recordings
+from kelong_trainer.corpus.sources import recordings
 from kelong_trainer.stages import ingest, judge, listen, transcribe
 
 PREFIX = "recordings/lab/khazix/"

@@ -7,7 +7,8 @@ from kelong_contract import corpora, store
 from kelong_contract.corpora import Stretch
 from kelong_demo import files, speaker
 from kelong_speech import audio
-from kelong_trainer.corpus import recordings, speakers, voices
+from kelong_trainer.corpus.listening import speakers, voices
+from kelong_trainer.corpus.sources import recordings
 from kelong_trainer.stages import ingest, listen
 
 PREFIX = "recordings/lab/khazix/"

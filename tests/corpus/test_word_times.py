@@ -7,7 +7,7 @@ import pytest
 import torch
 import transformers
 from kelong_contract.corpora import Word
-from kelong_trainer.corpus import recogniser, word_times
+from kelong_trainer.corpus.words import recogniser, word_times
 
 CHARACTERS = "今天早上我起得很晚差一点就迟到了ok"
 VOCABULARY = {"<pad>": 0, "<unk>": 1, "|": 2, **{char: number for number, char in enumerate(CHARACTERS, 3)}}

@@ -9,7 +9,8 @@ import pytest
 import torch
 from kelong_contract import codec, corpora, layout
 from kelong_speech import config
-from kelong_trainer.corpus import clip_features, totals
+from kelong_trainer.corpus.clips import clip_features
+from kelong_trainer.corpus.report import totals
 from kelong_trainer.scoring import held_out
 from kelong_trainer.training import dataset
 

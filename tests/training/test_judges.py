@@ -16,7 +16,8 @@ from kelong_contract import codec, corpora, layout, manifests, orders
 from kelong_demo import speaker, whisper
 from kelong_speech import audio, sources
 from kelong_speech.text import frontend
-from kelong_trainer.corpus import quality, speakers
+from kelong_trainer.corpus.listening import speakers
+from kelong_trainer.corpus.sound import quality
 from kelong_trainer.scoring import auditions, judges, speaking
 
 SENTENCES = ("今天天气很好，我们去公园散步吧。", "他买了三本书。", "请把窗户关上，外面有点冷。")

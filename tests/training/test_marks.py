@@ -9,7 +9,7 @@ import torch
 from kelong_contract import codec, corpora, layout
 from kelong_speech import config
 from kelong_speech.text import frontend, symbols
-from kelong_trainer.corpus import aligning
+from kelong_trainer.corpus.clips import aligning
 from kelong_trainer.training import batches, dataset, loading
 
 TEXT = "你好，今天天气很好。"

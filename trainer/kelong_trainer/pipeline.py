@@ -12,8 +12,9 @@ from kelong_contract import accounts, codec, conditions, corpora, layout
 
 from kelong_trainer import documents
 from kelong_trainer.context import BadData, Faulty, RunContext
-from kelong_trainer.corpus import corrections, recordings
+from kelong_trainer.corpus.clips import corrections
 from kelong_trainer.corpus.report import publish
+from kelong_trainer.corpus.sources import recordings
 from kelong_trainer.scoring import held_out
 from kelong_trainer.stages import align, correct, features, ingest, judge, listen, mark, phonemes, slice, transcribe
 

@@ -1,1 +1,1 @@
-"""What the stages work with: recordings as sound, cuts, labels and the features of clips."""
+"""What the stages of preprocessing work with: sources, sound, listening, words, clips, and the report on all of it."""

@@ -11,7 +11,7 @@ from kelong_speech import audio, features, sources
 from torch import Tensor
 from torch.nn import functional
 
-from kelong_trainer.corpus import decoding, media
+from kelong_trainer.corpus.sound import decoding, media
 from kelong_trainer.interchange import original_files
 from kelong_trainer.interchange.original_files import Unusable
 

@@ -24,7 +24,9 @@ from kelong_contract import store as stores
 from kelong_speech import audio, sources
 from kelong_speech.text import frontend, symbols
 
-from kelong_trainer.corpus import quality, recogniser, speakers
+from kelong_trainer.corpus.listening import speakers
+from kelong_trainer.corpus.sound import quality
+from kelong_trainer.corpus.words import recogniser
 from kelong_trainer.scoring import held_out
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from kelong_contract import codec, corpora, layout
 from kelong_speech import audio, config
 
 from kelong_trainer.context import RunContext
-from kelong_trainer.corpus import aligning, clip_features, clip_sound
+from kelong_trainer.corpus.clips import aligning, clip_features, clip_sound
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,9 @@ import logging
 from kelong_contract import codec, conditions, corpora, layout
 
 from kelong_trainer.context import BadData, RunContext
-from kelong_trainer.corpus import corrections, decoding, recordings
+from kelong_trainer.corpus.clips import corrections
+from kelong_trainer.corpus.sound import decoding
+from kelong_trainer.corpus.sources import recordings
 
 log = logging.getLogger(__name__)
 

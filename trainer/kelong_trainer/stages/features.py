@@ -15,7 +15,7 @@ from kelong_contract import codec, conditions, corpora, layout
 from kelong_speech import audio, features, sources
 
 from kelong_trainer.context import BadOrder, RunContext
-from kelong_trainer.corpus import clip_features
+from kelong_trainer.corpus.clips import clip_features
 
 log = logging.getLogger(__name__)
 

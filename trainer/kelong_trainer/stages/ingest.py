@@ -13,7 +13,8 @@ from kelong_contract import store as stores
 
 from kelong_trainer import documents
 from kelong_trainer.context import BadData, RunContext
-from kelong_trainer.corpus import catalogue, decoding, lists, media, recordings
+from kelong_trainer.corpus.sound import decoding, media
+from kelong_trainer.corpus.sources import catalogue, lists, recordings
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,9 @@ from kelong_speech import audio
 
 from kelong_trainer import documents
 from kelong_trainer.context import BadData, RunContext
-from kelong_trainer.corpus import agreement, grading, quality, reading_tone
+from kelong_trainer.corpus.clips import grading, reading_tone
+from kelong_trainer.corpus.sound import quality
+from kelong_trainer.corpus.words import agreement
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,9 @@ from kelong_speech import sources
 
 from kelong_trainer import documents, telemetry
 from kelong_trainer.context import BadOrder, RunContext
-from kelong_trainer.corpus import breaths, decoding, music, noise, recordings, speakers, voice_activity, voices
+from kelong_trainer.corpus.listening import breaths, music, speakers, voice_activity, voices
+from kelong_trainer.corpus.sound import decoding, noise
+from kelong_trainer.corpus.sources import recordings
 
 VERSION = 1
 

@@ -12,7 +12,10 @@ import soundfile
 from kelong_contract import corpora, layout
 
 from kelong_trainer.context import RunContext
-from kelong_trainer.corpus import labels, marking, noise, pauses
+from kelong_trainer.corpus.clips import marking
+from kelong_trainer.corpus.listening import pauses
+from kelong_trainer.corpus.sound import noise
+from kelong_trainer.corpus.words import labels
 
 log = logging.getLogger(__name__)
 

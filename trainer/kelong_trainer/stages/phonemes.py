@@ -12,7 +12,8 @@ from kelong_speech import config, reading, sources
 from kelong_speech.text import frontend
 
 from kelong_trainer.context import BadOrder, RunContext
-from kelong_trainer.corpus import decoding, marking
+from kelong_trainer.corpus.clips import marking
+from kelong_trainer.corpus.sound import decoding
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,11 @@ from kelong_contract import store as stores
 
 from kelong_trainer import documents
 from kelong_trainer.context import BadData, RunContext
-from kelong_trainer.corpus import cutting, decoding, labels, noise, pauses, recordings
+from kelong_trainer.corpus.clips import cutting
+from kelong_trainer.corpus.listening import pauses
+from kelong_trainer.corpus.sound import decoding, noise
+from kelong_trainer.corpus.sources import recordings
+from kelong_trainer.corpus.words import labels
 
 log = logging.getLogger(__name__)
 

@@ -20,16 +20,9 @@ from kelong_speech import sources
 
 from kelong_trainer import documents, telemetry
 from kelong_trainer.context import BadOrder, RunContext
-from kelong_trainer.corpus import (
-    agreement,
-    decoding,
-    hearing,
-    punctuation,
-    recogniser,
-    recordings,
-    supplied,
-    word_times,
-)
+from kelong_trainer.corpus.sound import decoding
+from kelong_trainer.corpus.sources import recordings
+from kelong_trainer.corpus.words import agreement, hearing, punctuation, recogniser, supplied, word_times
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from kelong_speech import sources
 
 from kelong_trainer import telemetry
 from kelong_trainer.context import BadData, BadOrder, RunContext
-from kelong_trainer.corpus import clip_features
+from kelong_trainer.corpus.clips import clip_features
 from kelong_trainer.launch import Seat
 from kelong_trainer.stages import phonemes
 from kelong_trainer.training import checkpoints, dataset, initial, state, step

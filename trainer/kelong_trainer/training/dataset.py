@@ -19,7 +19,7 @@ from kelong_speech.text.utterance import Ids
 from torch import Tensor
 
 from kelong_trainer.context import BadData
-from kelong_trainer.corpus import clip_features, clip_sound
+from kelong_trainer.corpus.clips import clip_features, clip_sound
 from kelong_trainer.scoring import held_out
 from kelong_trainer.training.batches import Example
 

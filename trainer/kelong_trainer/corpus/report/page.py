@@ -16,8 +16,7 @@ from typing import Any
 
 from kelong_contract import corpora, orders
 
-from kelong_trainer.corpus import advice
-from kelong_trainer.corpus.report import histograms, names, payload
+from kelong_trainer.corpus.report import advice, histograms, names, payload
 from kelong_trainer.scoring import held_out
 
 VERSION = 1  # raise when the same corpus would give another page

@@ -9,8 +9,7 @@ from typing import Any
 
 from kelong_contract import accounts, corpora
 
-from kelong_trainer.corpus import advice, doubt
-from kelong_trainer.corpus.report import names
+from kelong_trainer.corpus.report import advice, doubt, names
 
 DIGITS = 4  # of measures; nobody hears more
 MOST_REMARKS = 5  # on one recording; their seconds are all in its sums

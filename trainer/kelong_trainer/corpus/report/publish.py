@@ -11,8 +11,7 @@ from kelong_contract import store as stores
 
 from kelong_trainer import documents
 from kelong_trainer.context import RunContext
-from kelong_trainer.corpus import advice, doubt, totals
-from kelong_trainer.corpus.report import page, sounds
+from kelong_trainer.corpus.report import advice, doubt, page, sounds, totals
 
 log = logging.getLogger(__name__)
 

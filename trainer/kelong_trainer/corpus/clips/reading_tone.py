@@ -21,7 +21,7 @@ import numpy.typing as npt
 import soxr
 from kelong_contract.corpora import Stretch, Word
 
-from kelong_trainer.corpus import agreement, punctuation
+from kelong_trainer.corpus.words import agreement, punctuation
 
 VERSION = 1  # raise when the same clip would get another tone than before
 RATE_HZ = 8000

@@ -18,7 +18,8 @@ from kelong_contract import store as stores
 from kelong_contract.patience import PatientStore
 
 from kelong_trainer.context import BadData, BadOrder, Faulty, RunContext
-from kelong_trainer.corpus import archives, catalogue, decoding, downloads, lists, media
+from kelong_trainer.corpus.sound import decoding, media
+from kelong_trainer.corpus.sources import archives, catalogue, downloads, lists
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ import torch
 from kelong_contract import conditions
 from kelong_contract.corpora import Word
 
-from kelong_trainer.corpus import voice_activity
+from kelong_trainer.corpus.listening import voice_activity
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ import onnxruntime
 from kelong_contract import corpora
 from kelong_speech import audio
 
-from kelong_trainer.corpus import noise
+from kelong_trainer.corpus.sound import noise
 
 VERSION = 1  # raise when the same clip would be measured otherwise than before
 # What the room is in a clip is taken from the clip itself where it holds this much quiet, else from the recording.

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from kelong_contract.corpora import Stretch
 
-from kelong_trainer.corpus.voice_activity import SAMPLE_RATE_HZ
+from kelong_trainer.corpus.listening.voice_activity import SAMPLE_RATE_HZ
 
 VERSION = 1  # raise when the same sound would give other stretches than before
 WINDOW_SAMPLES: Final = 2048

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import jiwer
 from kelong_contract.corpora import Word
 
-from kelong_trainer.corpus import agreement
+from kelong_trainer.corpus.words import agreement
 
 VERSION = 1  # raise when the same text would be laid otherwise than before
 # Of a transcript that fits, even a small recogniser hears nine tenths; of another one that happens to be about as long

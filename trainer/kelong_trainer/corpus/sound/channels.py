@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from kelong_trainer.corpus import media
+from kelong_trainer.corpus.sound import media
 
 # Levels are taken in the band of speech, which leaves out offsets, most hum, and hiss above.
 BAND_HZ = (100.0, 8000.0)

@@ -16,7 +16,7 @@ import soxr
 from kelong_contract import corpora
 from kelong_contract import store as stores
 
-from kelong_trainer.corpus import channels, levels, media
+from kelong_trainer.corpus.sound import channels, levels, media
 
 VERSION = 2  # raise when the same file would give other samples or figures than before
 SAMPLE_RATE_HZ = 44100

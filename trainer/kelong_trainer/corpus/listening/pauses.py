@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from kelong_contract import corpora
 
-from kelong_trainer.corpus import decoding, noise
+from kelong_trainer.corpus.sound import decoding, noise
 
 VERSION = 1  # raise when the same levels would give other pauses than before
 FRAME_SAMPLES = round(noise.FRAME_S * decoding.SAMPLE_RATE_HZ)

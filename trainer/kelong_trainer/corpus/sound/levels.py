@@ -8,7 +8,7 @@ import av
 import numpy as np
 import soxr
 
-from kelong_trainer.corpus import media
+from kelong_trainer.corpus.sound import media
 
 BLOCK_S = 0.1
 OVERSAMPLING = 4

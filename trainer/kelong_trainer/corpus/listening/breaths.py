@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from kelong_contract.corpora import Breath, Stretch
 
-from kelong_trainer.corpus import noise
-from kelong_trainer.corpus.voice_activity import SAMPLE_RATE_HZ
+from kelong_trainer.corpus.listening.voice_activity import SAMPLE_RATE_HZ
+from kelong_trainer.corpus.sound import noise
 
 VERSION = 1  # raise when the same sound would give other breaths than before
 LEAST_CONFIDENCE = 0.5

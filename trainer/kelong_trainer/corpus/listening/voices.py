@@ -15,8 +15,8 @@ import numpy.typing as npt
 from kelong_contract.corpora import Stretch, VoiceStretch
 from kelong_speech import audio
 
-from kelong_trainer.corpus import speakers
-from kelong_trainer.corpus.voice_activity import SAMPLE_RATE_HZ
+from kelong_trainer.corpus.listening import speakers
+from kelong_trainer.corpus.listening.voice_activity import SAMPLE_RATE_HZ
 
 VERSION = 1  # raise when the same sound would give other stretches or similarities than before
 # Resemblyzer's encoder looks at 1.6 s; of less it knows little, of less than LEAST_S nothing that could be relied on.

@@ -16,7 +16,7 @@ from kelong_speech.config import VoiceConfig
 from torch import Tensor
 
 from kelong_trainer.context import BadData
-from kelong_trainer.corpus import decoding
+from kelong_trainer.corpus.sound import decoding
 
 
 def frames(clip: corpora.Clip, config: VoiceConfig) -> int:

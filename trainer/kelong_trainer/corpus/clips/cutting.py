@@ -21,8 +21,10 @@ from typing import Literal
 import numpy as np
 from kelong_contract import corpora, orders
 
-from kelong_trainer.corpus import labels, noise, pauses
-from kelong_trainer.corpus.pauses import FRAME_SAMPLES, Levels, Run
+from kelong_trainer.corpus.listening import pauses
+from kelong_trainer.corpus.listening.pauses import FRAME_SAMPLES, Levels, Run
+from kelong_trainer.corpus.sound import noise
+from kelong_trainer.corpus.words import labels
 
 VERSION = 4  # raise when the same recording would be cut otherwise than before
 EDGE_S = 0.4  # silence kept at a clip's ends; long silence teaches slurred endings

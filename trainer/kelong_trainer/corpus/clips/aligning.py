@@ -24,7 +24,7 @@ from kelong_contract import corpora
 from kelong_speech.text import symbols
 from kelong_speech.text.utterance import Ids
 
-from kelong_trainer.corpus import marking
+from kelong_trainer.corpus.clips import marking
 
 Array = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]

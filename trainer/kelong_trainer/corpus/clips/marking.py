@@ -26,8 +26,10 @@ import numpy as np
 from kelong_contract import corpora
 from kelong_speech.text import symbols
 
-from kelong_trainer.corpus import labels, noise, pauses
-from kelong_trainer.corpus.pauses import Levels, Run
+from kelong_trainer.corpus.listening import pauses
+from kelong_trainer.corpus.listening.pauses import Levels, Run
+from kelong_trainer.corpus.sound import noise
+from kelong_trainer.corpus.words import labels
 
 VERSION = 2  # raise when the same clip would get other marks than before
 SMOOTHED_FRAMES = 3

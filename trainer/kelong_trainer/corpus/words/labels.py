@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from kelong_contract import corpora
 
-from kelong_trainer.corpus import noise
-from kelong_trainer.corpus.pauses import Run
+from kelong_trainer.corpus.listening.pauses import Run
+from kelong_trainer.corpus.sound import noise
 
 VERSION = 2  # raise when the same words would give other texts than before
 ENDINGS = "。？！…?!"

@@ -17,7 +17,7 @@ import soxr
 from faster_whisper import vad
 from kelong_contract.corpora import Stretch
 
-from kelong_trainer.corpus import decoding, noise
+from kelong_trainer.corpus.sound import decoding, noise
 
 VERSION = 1  # raise when the same sound would give other stretches or windows than before
 SAMPLE_RATE_HZ = 16000

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from kelong_contract.corpora import Stretch, Word
 
-from kelong_trainer.corpus import recogniser
+from kelong_trainer.corpus.words import recogniser
 
 VERSION = 1  # raise when other words than before would be dropped
 # A word this far from all speech was said by nobody. Word times are off by 0.18 s (p90), more beside long pauses.

@@ -16,7 +16,8 @@ import soundfile
 import soxr
 from kelong_contract.corpora import ForeignStretch, Stretch, Word
 
-from kelong_trainer.corpus import decoding, inventions, languages, noise, passages, recogniser, word_times
+from kelong_trainer.corpus.sound import decoding, noise
+from kelong_trainer.corpus.words import inventions, languages, passages, recogniser, word_times
 
 # Raise when the same sound would give other words than before for a reason that lies in none of these.
 VERSION = (1, passages.VERSION, recogniser.VERSION, inventions.VERSION, languages.VERSION)

@@ -17,7 +17,7 @@ from kelong_contract import conditions, layout, orders
 from kelong_contract import store as stores
 
 from kelong_trainer.context import BadData
-from kelong_trainer.corpus import lists
+from kelong_trainer.corpus.sources import lists
 
 # Files that people keep beside recordings. Everything else is tried, and named if it holds no sound.
 _TEXTS = (".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".ini", ".log")

@@ -7,7 +7,7 @@ import math
 
 from kelong_contract import corpora
 
-from kelong_trainer.corpus import grading
+from kelong_trainer.corpus.clips import grading
 
 SHARE = 0.05  # of the clips; whoever reads no more than these finds most of the wrong labels
 

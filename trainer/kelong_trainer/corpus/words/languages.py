@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from kelong_contract.corpora import ForeignStretch, Stretch, Word
 
-from kelong_trainer.corpus import recogniser
+from kelong_trainer.corpus.words import recogniser
 
 VERSION = 1  # raise when the same passages would be taken for another language than before
 # Mandarin as the stand-in and people speak it gets 0.97 and more of half a minute; less is worth a second look.

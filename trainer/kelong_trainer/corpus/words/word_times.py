@@ -24,7 +24,7 @@ from kelong_contract import conditions
 from kelong_contract.corpora import Word
 from kelong_contract.lexicon import is_han
 
-from kelong_trainer.corpus import recogniser
+from kelong_trainer.corpus.words import recogniser
 
 VERSION = 1  # raise when the same words would get other times than before
 RATE_HZ = recogniser.SAMPLE_RATE_HZ

@@ -1,0 +1,1 @@
+"""A file's sound: decoded once, its channel chosen, measured."""

@@ -1,0 +1,1 @@
+"""Where recordings come from: folders, lists, archives, and what lies in them."""
