@@ -42,6 +42,13 @@ def test_missing_marks_are_put_where_people_pause_and_sentences_end(parts, writt
     assert restored(*parts) == written
 
 
+def test_a_mark_that_comes_as_a_word_of_its_own_is_not_doubled():
+    times = [("得去", 0.0, 0.4), ("买点菜", 0.4, 1.0), ("。", 1.8, 1.8), ("走吧", 1.9, 2.3)]
+    words = [Word(text=text, start_s=start_s, end_s=end_s, probability=0.9) for text, start_s, end_s in times]
+    speech = [Stretch(start_s=0.0, end_s=1.0), Stretch(start_s=1.9, end_s=2.3)]
+    assert "".join(word.text for word in punctuation.restored(words, speech)) == "得去买点菜。走吧。"
+
+
 def test_words_keep_their_times_and_no_words_stay_none():
     words = [Word(text="好", start_s=0.1, end_s=0.2, probability=0.5)]
     (word,) = punctuation.restored(words, [Stretch(start_s=0.0, end_s=0.3)])

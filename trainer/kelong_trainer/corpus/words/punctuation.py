@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from kelong_contract.corpora import Stretch, Word
 
-VERSION = 1  # raise when the same words would get other marks than before
+VERSION = 2  # raise when the same words would get other marks than before
 FULL_STOP_S = 0.6
 COMMA_S = 0.25
 # After a sentence particle a shorter pause ends the sentence; before a conjunction one that is hardly heard parts it.
@@ -48,7 +48,7 @@ def restored(words: Sequence[Word], speech: Sequence[Stretch]) -> tuple[Word, ..
         clause += text
         is_last = index + 1 == len(words)
         following = "" if is_last else "".join(item.text for item in words[index + 1 : index + 13])
-        if text and text[-1] not in _MARKS:
+        if text and text[-1] not in _MARKS and following.lstrip()[:1] not in tuple(_MARKS):
             text += _mark(clause, "" if is_last else following, FULL_STOP_S if is_last else pauses_s[index])
         if text[-1:] in _MARKS:
             clause = ""
