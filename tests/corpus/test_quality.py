@@ -62,8 +62,26 @@ def test_the_least_similar_stretch_and_the_share_of_music_are_those_of_the_clip(
     )
     music = (corpora.Stretch(start_s=90, end_s=101), corpora.Stretch(start_s=103, end_s=103.5))
     measured = quality.measure(clip(-20, -60), 100.0, listening(voices=voices, music=music), None)
-    assert measured.similarity == 0.8
+    assert measured.similarity == 0.85
     assert measured.music_share == pytest.approx(1.5 / 4)
+
+
+@pytest.mark.parametrize(
+    ("similarities", "measured"),
+    [
+        ((0.9,), 0.9),  # of one stretch
+        ((0.92, 0.9, 0.74, 0.92), 0.79),  # one is off, by chance
+        ((0.92, 0.9, 0.6, 0.92), 0.65),  # one is somebody else's
+        ((0.92, 0.7, 0.72, 0.92), 0.71),  # so are two in a row
+    ],
+)
+def test_a_voice_is_another_where_two_stretches_say_so_or_one_says_it_loudly(similarities, measured):
+    voices = tuple(
+        corpora.VoiceStretch(start_s=100 + index, end_s=101 + index, similarity=similarity)
+        for index, similarity in enumerate(similarities)
+    )
+    found = quality.measure(clip(-20, -60), 100.0, listening(voices=voices), None)
+    assert found.similarity == pytest.approx(measured)
 
 
 @pytest.mark.parametrize(("gain", "turned_down"), [(4.0, 1.0), (4.0, 0.3), (10.0, 1.0)])
