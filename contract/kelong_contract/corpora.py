@@ -200,8 +200,8 @@ class Measures:
 
     `agreement` is 1 - the error rate, in syllables of which a wrong tone is half wrong, of the label against what a
     second look heard (the second recogniser's words, or the recogniser's own for a supplied transcript), `similarity`
-    the cosine with the speaker's own embedding (over two stretches, where it is least), `dnsmos` the overall quality (1
-    to 5), `snr_db` speech over the noise floor, `reading_tone` 0 (conversation) to 1 (read aloud): a note, never a gate.
+    the cosine with the speaker's own embedding (over two stretches, where it is least), `dnsmos` the overall quality
+    (1 to 5), `snr_db` speech over the noise floor, `reading_tone` 0 (talk) to 1 (read aloud): a note, never a gate.
     """
 
     confidence: float | None = None

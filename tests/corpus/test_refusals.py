@@ -62,6 +62,23 @@ def test_a_recording_in_which_nobody_speaks_needs_no_recogniser(place, trainer, 
         pipeline.prepare(trainer(place, order_of(recogniser)))
 
 
+def test_a_recording_of_nothing_but_music_is_told_as_music(place, trainer, order_of, recogniser, tmp_path):
+    rate_hz = 24_000
+    time_s = np.arange(rate_hz) / rate_hz
+    chords = [(220.0, 277.2, 329.6), (246.9, 293.7, 370.0), (196.0, 246.9, 293.7)] * 3  # a second each, dying away
+    played = [
+        sum(np.sin(2 * np.pi * hz * part * time_s) / part for hz in chord for part in (1, 2, 3)) for chord in chords
+    ]
+    song = np.concatenate([0.05 * chord * np.exp(-time_s) for chord in played])
+    soundfile.write(tmp_path / "song.wav", song.astype(np.float32), rate_hz)
+    place.put_file(PREFIX + "song.wav", tmp_path / "song.wav")
+    order = order_of(recogniser)
+    with pytest.raises(context.BadData, match=r"song\.wav is music, and nobody speaks in it"):
+        pipeline.prepare(trainer(place, order))
+    report = codec.loads(corpora.CorpusReport, place.get(layout.corpus_report(order.voice.place())), "the report")
+    assert [(item.reason, item.duration_s) for item in report.dropped] == [("Music", pytest.approx(9.0))]
+
+
 @pytest.mark.parametrize("address", [None, "none", "path:/no/such/folder", "store:whisper"])
 def test_a_missing_recogniser_is_named_before_any_work(place, trainer, order_of, tmp_path, address):
     put_noise(place, tmp_path, PREFIX + "rain.wav")

@@ -26,7 +26,9 @@ from kelong_trainer.corpus.words import agreement, hearing, punctuation, recogni
 
 log = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
+# A recording in which nobody speaks is music if so much of it is.
+MUSIC_SHARE = 0.5
 
 Model = TypeVar("Model", covariant=True)
 
@@ -82,7 +84,7 @@ def run(context: RunContext, corpus: corpora.Corpus) -> corpora.Corpus:
             transcripts.append(transcript)
             if recording.text and transcript.words and not transcript.heard:
                 notes.append(_unfitting(recording))
-            rejection = _rejection(recording, transcript)
+            rejection = _rejection(recording, listenings[recording.key], transcript)
             if rejection is not None:
                 log.warning("%s", rejection.message)
                 rejections.append(rejection)
@@ -245,7 +247,9 @@ def _unfitting(recording: corpora.Recording) -> str:
     return message
 
 
-def _rejection(recording: corpora.Recording, transcript: corpora.Transcript) -> corpora.Rejection | None:
+def _rejection(
+    recording: corpora.Recording, listening: corpora.Listening, transcript: corpora.Transcript
+) -> corpora.Rejection | None:
     """Why nothing of a recording can be used, if so."""
     silent = corpora.Rejection(
         recording=recording.key,
@@ -255,7 +259,10 @@ def _rejection(recording: corpora.Recording, transcript: corpora.Transcript) -> 
         message=f"nobody speaks in {recording.key}",
     )
     if not transcript.speech:
-        return silent
+        music_s = sum(stretch.end_s - stretch.start_s for stretch in listening.music)
+        if music_s < MUSIC_SHARE * recording.duration_s:
+            return silent
+        return dataclasses.replace(silent, reason="Music", message=f"{recording.key} is music, and nobody speaks in it")
     if transcript.words:
         return None
     if transcript.foreign:
