@@ -98,7 +98,23 @@ def build_training_job(
     which is ignored: all come again and go on from the checkpoint. Only the one that was lost counts as a failure.
     """
     name, training = training_job_name(owner, attempt), spec.training
-    volumes, mounts = _order_volume(name)
+    pod = _training_pod(owner, name, spec, order, settings)
+    labels = {names.LABEL_ATTEMPT: str(attempt)}
+    annotations = _training_annotations(owner, spec, order, start_step, listing_digest)
+    return _job(
+        _metadata(owner, name, names.COMPONENT_TRAINER, labels=labels, annotations=annotations),
+        _pod_template(owner, names.COMPONENT_TRAINER, pod, names.PORT_METRICS, labels=labels),
+        backoff_limit=training.backoff_limit,
+        workers=training.workers,
+    )
+
+
+def _training_pod(
+    owner: Owner, job: str, spec: VoiceModelSpec, order: orders.TrainingOrder, settings: Settings
+) -> Body:
+    """What each worker of a training Job runs."""
+    training = spec.training
+    volumes, mounts = _order_volume(job)
     s3, claim = spec.dataset.source.s3, spec.dataset.source.persistent_volume_claim
     if claim is not None:
         volume, mount = _recordings_volume(claim)
@@ -107,7 +123,7 @@ def build_training_job(
     environment = _environment(settings, s3.secret_name if s3 is not None else None)
     ports = [("metrics", names.PORT_METRICS)]
     if training.workers > 1:
-        environment.append({"name": names.ENV_RENDEZVOUS, "value": rendezvous(owner, name)})
+        environment.append({"name": names.ENV_RENDEZVOUS, "value": rendezvous(owner, job)})
         ports.append(("rendezvous", names.PORT_RENDEZVOUS))
     container = _container(
         name=names.COMPONENT_TRAINER,
@@ -128,14 +144,7 @@ def build_training_job(
     pod |= {"restartPolicy": "Never", "terminationGracePeriodSeconds": training.termination_grace_period_seconds}
     if training.workers > 1:
         pod["subdomain"] = meeting_name(owner)  # with the host name <job>-<index> that an Indexed Job gives
-    labels = {names.LABEL_ATTEMPT: str(attempt)}
-    annotations = _training_annotations(owner, spec, order, start_step, listing_digest)
-    return _job(
-        _metadata(owner, name, names.COMPONENT_TRAINER, labels=labels, annotations=annotations),
-        _pod_template(owner, names.COMPONENT_TRAINER, pod, names.PORT_METRICS, labels=labels),
-        backoff_limit=training.backoff_limit,
-        workers=training.workers,
-    )
+    return pod
 
 
 def _training_annotations(

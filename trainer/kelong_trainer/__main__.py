@@ -23,7 +23,7 @@ import pathlib
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from kelong_contract import (
@@ -150,7 +150,7 @@ def _train(order: orders.TrainingOrder, settings: environment.Environment, seat:
         progress=_first_progress(store, order, taken.attempt, settings.pod_name),
         superseded=superseded,
     )
-    try:
+    with _telling(told):
         told.start(settings.metrics_port)
         chosen = _device(order, seat)
         told.runs_on(device.describe(chosen))
@@ -169,6 +169,13 @@ def _train(order: orders.TrainingOrder, settings: environment.Environment, seat:
         settings.work_dir.mkdir(parents=True, exist_ok=True)
         loop.train(context, pipeline.prepare(context), taken, seat)
         told.done()
+
+
+@contextlib.contextmanager
+def _telling(told: telemetry.Telemetry) -> Iterator[None]:
+    """Tell the store why the trainer ends early, if that is for a person to know, and whatever was not told yet."""
+    try:
+        yield
     except Refused as error:
         told.problem(error.reason, error.message)
         raise

@@ -77,6 +77,20 @@ def _describe_import(parser: argparse.ArgumentParser) -> None:
         "can be promoted and trained on. Only tensors and numbers are read from them; nothing in them is run."
     )
     parser.add_argument("folder", type=pathlib.Path, metavar="FOLDER", help="where the files are")
+    _describe_target(parser)
+    parser.add_argument("--step", type=int, metavar="N", help="the step to take (default: the newest in the folder)")
+    parser.add_argument("--weights-only", action="store_true", help="leave the optimisers' state out")
+    parser.add_argument(
+        "--fresh",
+        action="append",
+        default=[],
+        choices=[part for part in typing.get_args(orders.Fresh) if part != "Speakers"],
+        help="with --voice: what may begin untrained when it is trained on, because the files lack it (repeatable)",
+    )
+    _describe_speakers(parser)
+
+
+def _describe_target(parser: argparse.ArgumentParser) -> None:
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument(
         "--to",
@@ -90,20 +104,14 @@ def _describe_import(parser: argparse.ArgumentParser) -> None:
         metavar="NAMESPACE/NAME/UID",
         help="become a step of this VoiceModel, which must have none yet (create it with suspend: true)",
     )
-    parser.add_argument("--step", type=int, metavar="N", help="the step to take (default: the newest in the folder)")
+
+
+def _describe_speakers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         type=pathlib.Path,
         metavar="FILE",
         help="the original's config.json, for the names of its speakers (default: in FOLDER or one above)",
-    )
-    parser.add_argument("--weights-only", action="store_true", help="leave the optimisers' state out")
-    parser.add_argument(
-        "--fresh",
-        action="append",
-        default=[],
-        choices=[part for part in typing.get_args(orders.Fresh) if part != "Speakers"],
-        help="with --voice: what may begin untrained when it is trained on, because the files lack it (repeatable)",
     )
     parser.add_argument(
         "--speaker",
