@@ -84,6 +84,13 @@ def test_a_voice_is_another_where_two_stretches_say_so_or_one_says_it_loudly(sim
     assert found.similarity == pytest.approx(measured)
 
 
+@pytest.mark.parametrize(("room_dbfs", "given_back"), [(-60, 0.0), (-36, 0.007 * 14), (-30, 0.007 * 20)])
+def test_a_voice_in_noise_is_given_back_what_noise_takes(room_dbfs, given_back):
+    voices = (corpora.VoiceStretch(start_s=101.0, end_s=103.0, similarity=0.7),)
+    heard = quality.measure(clip(-20, room_dbfs), 100.0, listening(voices=voices), None)
+    assert heard.similarity == pytest.approx(0.7 + given_back, abs=0.01)
+
+
 @pytest.mark.parametrize(("gain", "turned_down"), [(4.0, 1.0), (4.0, 0.3), (10.0, 1.0)])
 def test_flat_tops_are_found_also_when_turned_down_or_resampled(truth, gain, turned_down):
     sound = files.read(sorted(truth[0].iterdir())[0])

@@ -35,6 +35,10 @@ def load(place: control_plane.Place, wanted: set[str]) -> None:
         begun = time.monotonic()
         _import(place, missing)
         commands.say(f"loaded them in {time.monotonic() - begun:.0f} s")
+    # Each import holds what it brought for a day: layers of images that newer ones replaced would fill the disk.
+    held = _ctr(place, "leases", "list", "--quiet").split()
+    if held:
+        _ctr(place, "leases", "delete", *held)
     older = [
         name for name in present if name.startswith("localhost/kelong/") and name not in wanted
     ]  # fmt: skip
