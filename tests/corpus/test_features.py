@@ -109,7 +109,7 @@ def test_style_vectors_are_made_once_and_do_not_disturb_other_draws(prepared, or
 
 def test_an_order_without_encoders_pays_nothing(prepared, ordered):
     start = ordered()
-    assert features.run(start, prepared.corpus) == prepared.corpus
+    assert features.run(start, prepared.corpus).clips == prepared.corpus.clips
     assert not start.work_dir.exists()
 
 

@@ -3,12 +3,13 @@
 import dataclasses
 import io
 import re
+import shutil
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import soundfile
-from kelong_contract import codec, corpora, layout, orders
+from kelong_contract import codec, corpora, layout, orders, store
 from kelong_speech.text import utterance
 from kelong_trainer import pipeline
 from kelong_trainer.corpus.report import totals
@@ -180,10 +181,11 @@ def test_a_finished_stage_is_not_run_again(prepared, trainer):
     assert {**after, report: ""} == {**before, report: ""}
 
 
-def test_other_lengths_cut_again_but_do_not_listen_again(prepared, trainer, order_of):
+def test_other_lengths_cut_again_but_do_not_listen_again(prepared, trainer, order_of, tmp_path):
+    copy = store.FolderStore(shutil.copytree(prepared.store.root, tmp_path / "copy"))  # others look at its report
     shorter = orders.Slicing(aim_min_s=4.0, aim_max_s=6.0)
     order = order_of(prepared.order.model.sources.recogniser, slicing=shorter)
-    again = trainer(prepared.store, order)
+    again = trainer(copy, order)
     corpus = pipeline.prepare(again)
     assert stage_seconds(again, "transcribe") == 0
     assert stage_seconds(again, "slice") > 0
