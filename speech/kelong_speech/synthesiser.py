@@ -180,18 +180,10 @@ class Synthesiser(nn.Module):
 
         An item's result does not depend on the batch it is in. Raises `SpeechTooLong` beyond `max_frames`.
         """
-        speaker = self.emb_g(text.speaker_ids).unsqueeze(2)
-        prior = self.enc_p(text, speaker)
-        phone_counts = text.phone_counts.tolist()
-
-        duration_draw = _draw(noises, 2, phone_counts, prior.mean) * _column([m.noise_w for m in manners], prior.mean)
-        ratio = _column([manner.sdp_ratio for manner in manners], prior.mean)
-        varied = self.sdp.sample(prior.hidden, prior.mask, speaker, duration_draw)
-        log_durations = varied * ratio + self.dp(prior.hidden, prior.mask, speaker) * (1 - ratio)
-        length = _column([manner.length for manner in manners], prior.mean)
-        exact = torch.exp(log_durations) * prior.mask * length  # [B, 1, T]
-        self._check_length(exact, max_frames)
-        found = self._whole(exact).squeeze(1).long()  # [B, T]
+        with torch.autocast(text.phone_ids.device.type, enabled=False):  # rounded, it would last another time
+            speaker = self.emb_g(text.speaker_ids).unsqueeze(2)
+            prior = self.enc_p(text, speaker)
+            found = self._durations(text, prior, speaker, manners, noises, max_frames)  # [B, T]
         frame_counts = found.sum(dim=1).clamp_min(1)
 
         longest = int(frame_counts.max())
@@ -206,6 +198,27 @@ class Synthesiser(nn.Module):
             sample_counts=frame_counts * self.config.audio.hop_samples,
             durations_frames=found,
         )
+
+    def _durations(
+        self,
+        text: TextBatch,
+        prior: Prior,
+        speaker: Tensor,
+        manners: Sequence[Manner],
+        noises: Sequence[Noise],
+        max_frames: int,
+    ) -> Tensor:
+        """Frames of each phoneme [B, T] as each item's manner has them; raises `SpeechTooLong`."""
+        phone_counts = text.phone_counts.tolist()
+
+        duration_draw = _draw(noises, 2, phone_counts, prior.mean) * _column([m.noise_w for m in manners], prior.mean)
+        ratio = _column([manner.sdp_ratio for manner in manners], prior.mean)
+        varied = self.sdp.sample(prior.hidden, prior.mask, speaker, duration_draw)
+        log_durations = varied * ratio + self.dp(prior.hidden, prior.mask, speaker) * (1 - ratio)
+        length = _column([manner.length for manner in manners], prior.mean)
+        exact = torch.exp(log_durations) * prior.mask * length  # [B, 1, T]
+        self._check_length(exact, max_frames)
+        return self._whole(exact).squeeze(1).long()
 
     def _expected(self, prior: Prior, found: Tensor, mask: Tensor, speaker: Tensor) -> frames.Expected:
         """What the text says about each frame, phonemes lasting `found` frames [B, T]."""
