@@ -37,7 +37,7 @@ def run(context: RunContext, corpus: corpora.Corpus) -> corpora.Corpus:
     Clips with fewer frames than phonemes get none: they cannot be trained on. Nor do those that are held out.
     """
     stage = _Stage(context, corpus) if config.is_told_durations(context.order.model.preset) else None
-    clips = stage.wanted() if stage is not None else []
+    clips = stage.wanted if stage is not None else []
     keys: dict[str, str] = {}
     with context.telemetry.stage("align", len(clips), "clips") as bar:
         for clip in clips:
@@ -61,24 +61,22 @@ class _Stage:
     """Learns the aligner when a clip is met that has no durations yet."""
 
     def __init__(self, context: RunContext, corpus: corpora.Corpus) -> None:
-        self._context, self._corpus = context, corpus
+        self._context = context
         self._voice = config.preset(
             context.order.model.preset, speakers=tuple(config.Speaker(name=n, id=i) for n, i in corpus.speakers.items())
         )
         self._transcripts = {transcript.key: transcript for transcript in corpus.transcripts}
         self._folder = context.work_dir / "clips"
         self._aligner: aligning.Aligner | None = None
-        self._learnt_from = codec.digest([_identity(clip) for clip in self._lesson()])
-
-    def wanted(self) -> list[corpora.Clip]:
-        """The clips that training sees and that have a frame for each phoneme."""
-        spared = set(self._corpus.held_out)
-        return [
+        spared = set(corpus.held_out)
+        # The clips that training sees and that have a frame for each phoneme.
+        self.wanted = [
             clip
-            for clip in self._corpus.clips
+            for clip in corpus.clips
             if clip.sha256 not in spared
             and clip_sound.frames(clip, self._voice) >= len(clip_features.ids(clip).phone_ids)
         ]
+        self._learnt_from = codec.digest([_identity(clip) for clip in self._lesson()])
 
     def key_of(self, clip: corpora.Clip) -> str:
         """The key of the clip's durations, which are in the store when this returns."""
@@ -96,7 +94,7 @@ class _Stage:
 
     def _lesson(self) -> list[corpora.Clip]:
         """The clips that the aligner learns from: those with the lowest digests, which is by chance."""
-        shuffled = sorted(self.wanted(), key=lambda clip: clip.sha256)
+        shuffled = sorted(self.wanted, key=lambda clip: clip.sha256)
         seconds = itertools.accumulate(clip.duration_s for clip in shuffled)
         return [
             clip for clip, until_s in zip(shuffled, seconds, strict=True) if until_s - clip.duration_s < LEARNT_FROM_S

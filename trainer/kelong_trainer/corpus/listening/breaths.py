@@ -18,7 +18,7 @@ import numpy.typing as npt
 from kelong_contract.corpora import Breath, Stretch
 
 from kelong_trainer.corpus.listening.voice_activity import SAMPLE_RATE_HZ
-from kelong_trainer.corpus.sound import noise
+from kelong_trainer.corpus.sound import flagged, noise
 
 VERSION = 1  # raise when the same sound would give other breaths than before
 LEAST_CONFIDENCE = 0.5
@@ -286,8 +286,8 @@ def _spectra(samples: npt.NDArray[np.floating], hop: int) -> Frames:
 
 
 def _runs(above: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(above.astype(np.int8), prepend=0, append=0))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+    starts, ends = flagged.runs(above)
+    return list(zip(starts.tolist(), ends.tolist(), strict=True))
 
 
 def _smoothed(values: Frames, width: int) -> Frames:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from kelong_contract.corpora import Stretch
 
 from kelong_trainer.corpus.listening.voice_activity import SAMPLE_RATE_HZ
+from kelong_trainer.corpus.sound import flagged
 
 VERSION = 1  # raise when the same sound would give other stretches than before
 WINDOW_SAMPLES: Final = 2048
@@ -104,10 +105,10 @@ def _lasting(mask: Mask) -> Mask:
 
 def _stretches(plays: Mask, length_s: float) -> tuple[Stretch, ...]:
     """Seconds in a row as stretches; the last reaches to the end."""
-    edges = np.flatnonzero(np.diff(plays.astype(np.int8), prepend=0, append=0)).tolist()
+    starts, ends = flagged.runs(plays)
     return tuple(
         Stretch(start_s=float(start), end_s=length_s if end == len(plays) else float(end))
-        for start, end in zip(edges[::2], edges[1::2], strict=True)
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from kelong_contract import corpora
 
-from kelong_trainer.corpus.sound import decoding, noise
+from kelong_trainer.corpus.sound import decoding, flagged, noise
 
 VERSION = 1  # raise when the same levels would give other pauses than before
 FRAME_SAMPLES = round(noise.FRAME_S * decoding.SAMPLE_RATE_HZ)
@@ -67,8 +67,8 @@ def quiet_below_dbfs(levels: Levels, speech: Sequence[Run], floor_dbfs: float) -
 
 def runs(flags: Flags, least_frames: int = 1) -> list[Run]:
     """Where flags are set for at least so many frames on end."""
-    edges = np.flatnonzero(np.diff(flags.astype(np.int8), prepend=0, append=0)).tolist()
-    found = (Run(first=first, end=end) for first, end in zip(edges[::2], edges[1::2], strict=True))
+    starts, ends = flagged.runs(flags)
+    found = (Run(first=first, end=end) for first, end in zip(starts.tolist(), ends.tolist(), strict=True))
     return [run for run in found if len(run) >= least_frames]
 
 

@@ -8,7 +8,7 @@ import av
 import numpy as np
 import soxr
 
-from kelong_trainer.corpus.sound import media
+from kelong_trainer.corpus.sound import flagged, media
 
 BLOCK_S = 0.1
 OVERSAMPLING = 4
@@ -150,6 +150,6 @@ class Clipping:
 
 def _in_runs(at_extreme: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> int:
     """How many are in runs that are long enough."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], at_extreme, [False]]).astype(np.int8)))
-    lengths = edges[1::2] - edges[::2]
+    starts, ends = flagged.runs(at_extreme)
+    lengths = ends - starts
     return int(lengths[lengths >= CLIPPED_RUN_SAMPLES].sum())

@@ -19,7 +19,7 @@ import onnxruntime
 from kelong_contract import corpora
 from kelong_speech import audio
 
-from kelong_trainer.corpus.sound import noise
+from kelong_trainer.corpus.sound import flagged, noise
 
 VERSION = 3  # raise when the same clip would be measured otherwise than before
 # What the room is in a clip is taken from the clip itself where it holds this much quiet, else from the recording.
@@ -141,8 +141,8 @@ def clipped_share(samples: Samples) -> float:
     loud = np.abs(samples) >= FLAT_SHARE * np.abs(samples).max(initial=0.0)
     if not samples.any():
         return 0.0
-    edges = np.flatnonzero(np.diff(loud.astype(np.int8), prepend=0, append=0))
-    lengths = edges[1::2] - edges[::2]
+    starts, ends = flagged.runs(loud)
+    lengths = ends - starts
     return float(lengths[lengths >= FLAT_SAMPLES].sum() / len(samples))
 
 
