@@ -1,4 +1,4 @@
-"""What every folder of tests may use: a real MinIO server, and a fresh store in a folder or in a bucket."""
+"""What every folder of tests may use: a real MinIO server, a fresh store in a folder or in a bucket, a real browser."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from kelong_contract import store
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "cluster"))  # the programs of the test node are built there
 
-from kelong_cluster import apiserver, binaries
+from kelong_cluster import apiserver, binaries, host
 
+if TYPE_CHECKING:
+    from selenium import webdriver
+
+CHROMIUM, DRIVER = pathlib.Path("/usr/bin/chromium"), pathlib.Path("/usr/bin/chromedriver")
 MINIO_ACCESS_KEY = "kelong-tests"
 MINIO_SECRET_KEY = "kelong-tests-secret"
 START_TIMEOUT_S = 30.0
@@ -72,6 +77,30 @@ def any_store(request: pytest.FixtureRequest) -> store.Store:
     if request.param == "folder":
         return store.FolderStore(request.getfixturevalue("tmp_path") / "store")
     return request.getfixturevalue("bucket_store")
+
+
+@pytest.fixture
+def browser(tmp_path: pathlib.Path) -> Iterator[webdriver.Chrome]:
+    """Chromium without a window, with a profile of its own; downloads land in `downloads` of the test's folder.
+
+    Its logs `browser` (the console) and `performance` (every request) hold everything.
+    """
+    from selenium import webdriver  # takes longer than most tests, and few need it
+    from selenium.webdriver.chrome.service import Service
+
+    if not (CHROMIUM.exists() and DRIVER.exists()):
+        host.install(["chromium", "chromium-driver"])
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1200,900"):
+        options.add_argument(argument)
+    options.add_argument("--autoplay-policy=no-user-gesture-required")
+    options.add_argument(f"--user-data-dir={tmp_path / 'profile'}")
+    options.add_experimental_option("prefs", {"download.default_directory": str(tmp_path / "downloads")})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    opened = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
+    yield opened
+    opened.quit()
 
 
 @pytest.fixture

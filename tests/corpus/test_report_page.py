@@ -5,22 +5,19 @@ from __future__ import annotations
 import json
 import pathlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from kelong_cluster import host
 from kelong_contract import accounts, codec, corpora, layout, store
 from kelong_trainer import context, pipeline
 from kelong_trainer.corpus.report import doubt
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-CHROMIUM, DRIVER = pathlib.Path("/usr/bin/chromium"), pathlib.Path("/usr/bin/chromedriver")
 PATIENCE_S = 60.0
 PREFIX = "recordings/lab/khazix/"
 
@@ -29,23 +26,6 @@ PREFIX = "recordings/lab/khazix/"
 def place(prepared: Any, tmp_path: pathlib.Path) -> store.FolderStore:
     """A copy of the store in which the corpus was prepared."""
     return store.FolderStore(shutil.copytree(prepared.store.root, tmp_path / "copy"))
-
-
-@pytest.fixture
-def browser(tmp_path: pathlib.Path) -> Iterator[webdriver.Chrome]:
-    if not (CHROMIUM.exists() and DRIVER.exists()):
-        host.install(["chromium", "chromium-driver"])
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1200,900"):
-        options.add_argument(argument)
-    options.add_argument("--autoplay-policy=no-user-gesture-required")
-    options.add_argument(f"--user-data-dir={tmp_path / 'profile'}")
-    options.add_experimental_option("prefs", {"download.default_directory": str(tmp_path / "downloads")})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    opened = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
-    yield opened
-    opened.quit()
 
 
 def show(browser: webdriver.Chrome, at: store.FolderStore, key: str) -> None:

@@ -5,22 +5,18 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-import pathlib
 import socket
 import threading
 from collections.abc import Iterator
 
 import pytest
 import uvicorn
-from kelong_cluster import host
 from kelong_inference import app
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-CHROMIUM, DRIVER = pathlib.Path("/usr/bin/chromium"), pathlib.Path("/usr/bin/chromedriver")
 PATIENCE_S = 30.0
 
 
@@ -34,22 +30,6 @@ def address(service: app.Service) -> Iterator[str]:
     server.should_exit = True
     thread.join()
     listening.close()
-
-
-@pytest.fixture
-def browser(tmp_path: pathlib.Path) -> Iterator[webdriver.Chrome]:
-    if not (CHROMIUM.exists() and DRIVER.exists()):
-        host.install(["chromium", "chromium-driver"])
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1200,900"):
-        options.add_argument(argument)
-    options.add_argument("--autoplay-policy=no-user-gesture-required")
-    options.add_argument(f"--user-data-dir={tmp_path / 'profile'}")
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
-    opened = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
-    yield opened
-    opened.quit()
 
 
 def test_a_person_types_listens_and_is_told_what_cannot_be_said(browser: webdriver.Chrome, address: str) -> None:
