@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import typing
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kelong_contract import corpora
-from kelong_trainer.corpus.report import advice
+from kelong_trainer.corpus.report import advice, names
 
 FOLDER = "recordings/lab/khazix/"
 SOUND = corpora.Sound(
@@ -104,13 +105,47 @@ def test_seconds_that_are_lost_are_told_with_what_to_do(reason: corpora.Reason, 
     assert told(corpus(lost("good.wav", reason, 2.0))) == [], "two seconds are not worth a sentence"
 
 
-def test_nobody_is_told_off_for_pausing_or_for_what_they_left_out_themselves() -> None:
-    assert told(corpus(lost("good.wav", "Silence", 600.0), lost("good.wav", "Dropped", 600.0))) == []
+# Nobody is told off for pausing, nor for what they left out themselves.
+NOTHING_TO_DO = {"Silence", "Dropped"}
+
+
+@pytest.mark.parametrize("reason", typing.get_args(corpora.Reason))
+def test_every_reason_has_a_name_and_advice_or_nothing_that_could_be_done(reason: corpora.Reason) -> None:
+    name = names.reason(reason)
+    assert name.chinese and name.english and name.kind != names.KEPT.kind
+    advised = advice.advise(corpus(recording("bad.wav"), lost("bad.wav", reason, 600.0)))
+    assert len(advised) == (reason not in NOTHING_TO_DO)
+    for item in advised:
+        assert "bad.wav" in item.chinese and "bad.wav" in item.english
 
 
 def test_a_file_that_cannot_be_read_is_named() -> None:
     made = corpus(recording("b.mp3", duration_s=0.0, sound=None), lost("b.mp3", "Undecodable", 0.0))
     assert told(made) == ["b.mp3 cannot be read: export and upload again."]
+
+
+def test_what_a_list_says_of_files_that_are_not_there_or_nobodys_is_told() -> None:
+    gone, nobodys = (recording(name, duration_s=0.0, sound=None) for name in ("gone.wav", "nobody.wav"))
+    made = corpus(gone, nobodys, lost("gone.wav", "Missing", 0.0), lost("nobody.wav", "UnknownSpeaker", 0.0))
+    assert told(made) == [
+        "a list names gone.wav, and nothing of that name is there: upload it, or correct the list.",
+        "a list gives nobody.wav to none of spec.speakers: spell the name as it is there, or add the speaker.",
+    ]
+
+
+def test_seconds_that_a_list_leaves_out_are_told() -> None:
+    made = corpus(recording("talk.wav#rest"), lost("talk.wav#rest", "NotListed", 90.0))
+    assert told(made) == [
+        "no line of the list names 90 seconds (talk.wav#rest): give them a line of their own to use what is said there."
+    ]
+
+
+def test_notes_are_pointed_to_once() -> None:
+    made = corpus(notes=("line 3 of list.jsonl is not JSON", "line 9 of list.jsonl names no file"))
+    assert told(made) == [
+        "some lines of a list or texts beside recordings cannot be used as they are: the report's notes name each, "
+        "mend them there."
+    ]
 
 
 def test_of_many_files_a_few_are_named_and_the_rest_counted() -> None:

@@ -119,6 +119,12 @@ def test_corrections_that_do_not_help_are_told() -> None:
     assert {item.sha256 for item in corpus.rejections} == {C, D, ""}
 
 
+def test_corrections_of_clips_that_are_no_more_are_told_in_one_sentence() -> None:
+    lines = [corpora.Correction(sha256=f"{number:064d}", keep=True) for number in range(100)]
+    said = corrections.remarks(made(), parsed(*lines))
+    assert said == (f"no clip has the digests of 100 corrections, such as {'0' * 64}: they are passed over",)
+
+
 def test_no_corrections_change_nothing() -> None:
     assert applied() == made()
     assert corrections.remarks(made(), parsed()) == ()

@@ -167,6 +167,18 @@ def test_clips_that_nobody_measured_are_not_drawn_as_zeros() -> None:
     assert text.count('<svg class="histogram"') == 2
 
 
+def test_notes_on_the_whole_corpus_stand_in_the_page_and_many_are_folded_up() -> None:
+    assert "<details" not in html_of(made())
+    corpus = dataclasses.replace(
+        made(), notes=("recordings/lab/mei/extra.wav: not named by the list, and not used", NASTY)
+    )
+    text = html_of(corpus)
+    assert '<details class="notes" open>' in text and '<data value="2" data-name="notes">2</data>' in text
+    assert "<li>extra.wav: not named by the list, and not used</li>" in text and "<script>alert" not in text
+    many = html_of(dataclasses.replace(corpus, notes=("a line",) * 20))
+    assert '<details class="notes"><summary>' in many and many.count("<li>a line</li>") == 20
+
+
 def test_what_a_person_said_before_stands_in_the_page_as_lines() -> None:
     corpus = made(3)
     changed = dataclasses.replace(corpus.clips[1], text="再见", corrected=("text", "speaker"))

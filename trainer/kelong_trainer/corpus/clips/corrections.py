@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from kelong_contract import codec, corpora
 
@@ -101,7 +101,7 @@ def remarks(corpus: corpora.Corpus, given: Corrections) -> tuple[str, ...]:
     """What is to be said of corrections to a corpus that they were not applied to yet: those that do not help."""
     known = {*(clip.sha256 for clip in corpus.clips), *(item.sha256 for item in corpus.rejections)}
     unknown = [sha256 for sha256 in given.lines if sha256 not in known]
-    said = [*given.notes, *(f"no clip has the digest {sha256}: its correction is passed over" for sha256 in unknown)]
+    said = [*given.notes, *_passed_over(unknown)]
     for item in corpus.rejections:
         line = given.lines.get(item.sha256) if item.sha256 else None
         if line is None or line.keep is False:
@@ -113,6 +113,15 @@ def remarks(corpus: corpora.Corpus, given: Corrections) -> tuple[str, ...]:
             said.append(f"{start} has no text, and neither has the clip")
     more = [f"and {len(said) - NAMED_FAULTS} more corrections that change nothing"] * (len(said) > NAMED_FAULTS)
     return (*said[:NAMED_FAULTS], *more)
+
+
+def _passed_over(unknown: Sequence[str]) -> list[str]:
+    """One sentence however many they are: other lengths of clips leave no digest as it was."""
+    if not unknown:
+        return []
+    if len(unknown) == 1:
+        return [f"no clip has the digest {unknown[0]}: its correction is passed over"]
+    return [f"no clip has the digests of {len(unknown)} corrections, such as {unknown[0]}: they are passed over"]
 
 
 def _corrected(

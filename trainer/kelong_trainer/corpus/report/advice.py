@@ -6,6 +6,7 @@ Pure: a corpus in, sentences out. They stand in status and on the report's page.
 from __future__ import annotations
 
 import collections
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -45,14 +46,17 @@ def advise(corpus: corpora.Corpus) -> tuple[Advice, ...]:
     return tuple(found)
 
 
+def folder(corpus: corpora.Corpus) -> str:
+    """The folder that all recordings lie in, with its last slash; empty where they share none."""
+    folders = (recording.key.split("/")[:-1] for recording in corpus.recordings)
+    levels = itertools.takewhile(lambda names: len(set(names)) == 1, zip(*folders, strict=False))
+    return "".join(f"{names[0]}/" for names in levels)
+
+
 def short_names(corpus: corpora.Corpus) -> dict[str, str]:
     """What people call the recordings: their keys without the folder that all of them lie in."""
-    keys = [recording.key for recording in corpus.recordings]
-    folders = [key.split("/")[:-1] for key in keys]
-    shared = 0
-    while folders and all(len(folder) > shared and folder[shared] == folders[0][shared] for folder in folders):
-        shared += 1
-    return {key: "/".join(key.split("/")[shared:]) for key in keys}
+    shared = folder(corpus)
+    return {recording.key: recording.key.removeprefix(shared) for recording in corpus.recordings}
 
 
 def amount(seconds: float) -> tuple[str, str]:
@@ -126,15 +130,27 @@ def _by_reason(*reasons: str, chinese: str, english: str) -> Callable[[corpora.C
     return rule
 
 
-def _undecodable(corpus: corpora.Corpus) -> list[Advice]:
-    broken = [item.recording for item in corpus.rejections if item.reason == "Undecodable"]
-    if not broken:
+def _by_file(reason: corpora.Reason, *, chinese: str, english: str) -> Callable[[corpora.Corpus], list[Advice]]:
+    """A rule about whole files, of which nobody knows how many seconds are lost: {0} is which."""
+
+    def rule(corpus: corpora.Corpus) -> list[Advice]:
+        lost = [item.recording for item in corpus.rejections if item.reason == reason]
+        if not lost:
+            return []
+        zh, en = _list(corpus, lost)
+        return [Advice(chinese=chinese.format(zh), english=english.format(en), weight=WEIGHTY)]
+
+    return rule
+
+
+def _notes(corpus: corpora.Corpus) -> list[Advice]:
+    if not corpus.notes:
         return []
-    zh, en = _list(corpus, broken)
     return [
         Advice(
-            chinese=f"{zh} 打不开：请重新导出，再上传一次。",
-            english=f"{en} cannot be read: export and upload again.",
+            chinese="列表里有的行、录音旁边有的文字不能照用：报告的备注里逐条列出了，请改正。",
+            english="some lines of a list or texts beside recordings cannot be used as they are: the report's notes "
+            "name each, mend them there.",
             weight=WEIGHTY,
         )
     ]
@@ -264,7 +280,22 @@ def _read_aloud(corpus: corpora.Corpus) -> list[Advice]:
 
 _RULES: tuple[Callable[[corpora.Corpus], list[Advice]], ...] = (
     _little,
-    _undecodable,
+    _by_file(
+        "Undecodable",
+        chinese="{0} 打不开：请重新导出，再上传一次。",
+        english="{0} cannot be read: export and upload again.",
+    ),
+    _by_file(
+        "Missing",
+        chinese="列表里写了 {0}，却没有这个文件：请上传，或者改正列表。",
+        english="a list names {0}, and nothing of that name is there: upload it, or correct the list.",
+    ),
+    _by_file(
+        "UnknownSpeaker",
+        chinese="列表里的 {0} 不属于 spec.speakers 里的任何一位：请写成一样的名字，或者在那里加上这位说话人。",
+        english="a list gives {0} to none of spec.speakers: spell the name as it is there, or add the speaker.",
+    ),
+    _notes,
     _other_speaker,
     _by_reason(
         "Music",
@@ -291,6 +322,16 @@ _RULES: tuple[Callable[[corpora.Corpus], list[Advice]], ...] = (
         "TooLong",
         chinese="有 {0}没有停顿，切不开（{1}）：说话时请在句子之间稍停一下。",
         english="{0} have no pause to cut in ({1}): pause between sentences, or take music away.",
+    ),
+    _by_reason(
+        "TooShort",
+        chinese="有 {0}太短，不够一个片段（{1}）：请说完整的句子，或者把短文件接起来。",
+        english="{0} are too short for a clip ({1}): speak in whole sentences, or join short files.",
+    ),
+    _by_reason(
+        "NotListed",
+        chinese="有 {0}没有写进列表，没有使用（{1}）：里面有要用的话，请给它单独写一行。",
+        english="no line of the list names {0} ({1}): give them a line of their own to use what is said there.",
     ),
     _by_reason(
         "UncertainText",

@@ -17,20 +17,9 @@ from typing import Any
 from kelong_contract import corpora, orders
 
 from kelong_trainer.corpus.report import advice, histograms, names, payload
-from kelong_trainer.scoring import held_out
 
-VERSION = 1  # raise when the same corpus would give another page
-_KINDS = {
-    "file": ("Undecodable", "Silent", "NoSpeech", "TooShort", "TooLong"),
-    "other": ("OtherSpeaker", "OtherLanguage"),
-    "music": ("Music",),
-    "text": ("NoText", "ImplausibleText", "Unspeakable", "UncertainText"),
-    "sound": ("Noisy", "Clipped", "LowQuality"),
-    "hand": ("Dropped",),
-    "held": (held_out.REASON,),
-    "pause": ("Silence",),
-}
-_KIND_OF = {reason: kind for kind, reasons in _KINDS.items() for reason in reasons}
+VERSION = 2  # raise when the same corpus would give another page
+SHOWN_NOTES = 5  # more are folded up
 
 
 def make(
@@ -56,10 +45,11 @@ def make(
         totals=_totals(totals),
         bar=_bar(totals),
         places=_places(totals),
-        whole=_place(None, "总计", "all", None, totals.duration_s, totals.duration_s),
+        whole=_value(totals.duration_s, clock(totals.duration_s)),
         advice=_advice(advised, remarks),
         figures=_figures(corpus, slicing),
         folder=_folder(corpus),
+        notes=_notes(corpus),
         corpus=_json(payload.payload(corpus, totals.digest)),
         sounds=_json(encoded),
     )
@@ -125,22 +115,15 @@ def _by_length(totals: corpora.CorpusReport) -> list[corpora.Dropped]:
     return [kept, *sorted(totals.dropped, key=lambda item: -item.duration_s)]
 
 
-def _kind(reason: str) -> str:
-    return _KIND_OF.get(reason, "other") if reason else "kept"
-
-
-def _named(reason: str) -> names.Name:
-    return names.reason(reason) if reason else names.KEPT
-
-
 def _bar(totals: corpora.CorpusReport) -> str:
     whole = totals.duration_s or 1.0
     parts, left = [], 0.0
     for item in _by_length(totals):
         share = item.duration_s / whole * 100
-        title = f"{' '.join(_named(item.reason))}: {clock(item.duration_s)}"
+        name = names.reason(item.reason)
+        title = f"{name.chinese} {name.english}: {clock(item.duration_s)}"
         parts.append(
-            f'<rect class="{_kind(item.reason)}" x="{left:.3f}%" width="{share:.3f}%" height="100%">'
+            f'<rect class="{name.kind}" x="{left:.3f}%" width="{share:.3f}%" height="100%">'
             f"<title>{html.escape(title)}</title></rect>"
         )
         left += share
@@ -149,34 +132,26 @@ def _bar(totals: corpora.CorpusReport) -> str:
 
 
 def _places(totals: corpora.CorpusReport) -> str:
-    return "".join(
-        _place(_kind(item.reason), *_named(item.reason), item.count, item.duration_s, totals.duration_s, item.reason)
-        for item in _by_length(totals)
-    )
+    return "".join(_place(item, totals.duration_s) for item in _by_length(totals))
 
 
-def _place(
-    kind: str | None, chinese: str, english: str, count: int | None, seconds: float, whole: float, reason: str = ""
-) -> str:
-    swatch = (
-        f'<svg class="swatch" aria-hidden="true"><rect class="{kind}" width="100%" height="100%"/></svg>'
-        if kind
-        else ""
-    )
-    number = "" if count is None else _value(count, str(count))
-    share = f"{seconds / whole:.1%}" if whole else "—"
+def _place(item: corpora.Dropped, whole_s: float) -> str:
+    name = names.reason(item.reason)
+    swatch = f'<svg class="swatch" aria-hidden="true"><rect class="{name.kind}" width="100%" height="100%"/></svg>'
+    share = item.duration_s / whole_s if whole_s else 0.0
     return (
-        f'<tr data-reason="{html.escape(reason)}"><td>{swatch}{_both(chinese, english)}</td>'
-        f'<td class="number">{number}</td>'
-        f'<td class="number">{_value(seconds, clock(seconds))}</td><td class="number">{share}</td></tr>'
+        f'<tr data-reason="{html.escape(item.reason)}"><td>{swatch}{_both(name.chinese, name.english)}</td>'
+        f'<td class="number">{_value(item.count, str(item.count))}</td>'
+        f'<td class="number">{_value(item.duration_s, clock(item.duration_s))}</td>'
+        f'<td class="number">{_value(share, f"{share:.1%}")}</td></tr>'
     )
 
 
 def _advice(advised: Sequence[advice.Advice], remarks: Sequence[str]) -> str:
-    lines = [
+    lines = [f'<li class="problem">{html.escape(remark)}</li>' for remark in remarks]
+    lines += [
         f'<li>{html.escape(item.chinese)}<span lang="en">{html.escape(item.english)}</span></li>' for item in advised
     ]
-    lines += [f'<li class="problem">{html.escape(remark)}</li>' for remark in remarks]
     if not lines:
         return ""
     return (
@@ -236,7 +211,17 @@ def _figure(
 
 def _folder(corpus: corpora.Corpus) -> str:
     """The folder that all recordings lie in, whose name the table leaves out."""
-    for key, short in advice.short_names(corpus).items():
-        if shared := key.removesuffix(short):
-            return f"{_both('文件夹', 'folder')} <code>{html.escape(shared)}</code>"
-    return ""
+    shared = advice.folder(corpus)
+    return f"{_both('文件夹', 'folder')} <code>{html.escape(shared)}</code>" if shared else ""
+
+
+def _notes(corpus: corpora.Corpus) -> str:
+    """What was found that belongs to no recording; the folder that all recordings lie in is left out here too."""
+    if not corpus.notes:
+        return ""
+    shared = advice.folder(corpus)
+    lines = (note.replace(shared, "") if shared else note for note in corpus.notes)
+    listed = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+    title = f"{_both('备注', 'notes')} {_value(len(corpus.notes), str(len(corpus.notes)), 'notes')}"
+    opened = " open" * (len(corpus.notes) <= SHOWN_NOTES)
+    return f'<details class="notes"{opened}><summary>{title}</summary><ul>{listed}</ul></details>'

@@ -26,7 +26,7 @@ def publish(context: RunContext, corpus: corpora.Corpus, remarks: Sequence[str] 
         totals.summarise(corpus),
         page=layout.corpus_page(context.place),
         page_version=page.VERSION,
-        advice=(*(item.english for item in advised), *remarks),
+        advice=(*remarks, *(item.english for item in advised)),  # status has room for the first few
     )
     key = layout.corpus_report(context.place)
     if _is_told(context, key, report):
