@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kelong_contract import codec, names, orders
-from kelong_contract.resources import Placement, Resources, SynthesisJobSpec, VoiceModelSpec, VolumeSource
+from kelong_contract.resources import Placement, Resources, VoiceModelSpec, VolumeSource
+from kelong_contract.synthesis_jobs import SynthesisJobSpec
 
 from kelong_operator import order_book, quantity
 from kelong_operator.settings import Program, Settings

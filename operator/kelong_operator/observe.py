@@ -9,16 +9,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
-from kelong_contract import codec, layout, names, resources, store
+from kelong_contract import codec, layout, names, resources, store, synthesis_jobs
 from kelong_contract.corpora import CorpusReport
 from kelong_contract.manifests import AuditionReport, CheckpointManifest, Figures, Pins, Progress, SynthesisManifest
-from kelong_contract.resources import (
-    CheckpointStatus,
-    ConfigMapInput,
-    SynthesisJobSpec,
-    VoiceModelSpec,
-    VoiceModelStatus,
-)
+from kelong_contract.resources import CheckpointStatus, VoiceModelSpec, VoiceModelStatus
+from kelong_contract.synthesis_jobs import ConfigMapInput, SynthesisJobSpec
 
 from kelong_operator import children, order_book, training, views
 from kelong_operator.cluster import Cluster, Document
@@ -81,8 +76,8 @@ class Observer:
     def synthesis(self, document: Document) -> ObservedSynthesis:
         """All that is known about a SynthesisJob; raises codec.Malformed for one that cannot be read."""
         owner = owner_of(names.SYNTHESIS_JOB, document)
-        spec = resources.synthesis_job_spec(document["spec"])
-        status = resources.synthesis_job_status(document.get("status"))
+        spec = synthesis_jobs.synthesis_job_spec(document["spec"])
+        status = synthesis_jobs.synthesis_job_status(document.get("status"))
         selector = f"{names.LABEL_KIND}={owner.kind},{names.LABEL_OWNER}={owner.name}"
         voice = self._cluster.find(names.VOICE_MODEL, owner.namespace, spec.voice_model_ref.name)
         jobs = self._cluster.list("Job", owner.namespace, selector)

@@ -14,10 +14,10 @@ from kelong_contract.resources import (
     ModelSources,
     Slicing,
     Source,
-    SynthesisJobSpec,
     Training,
     VoiceModelSpec,
 )
+from kelong_contract.synthesis_jobs import SynthesisJobSpec
 
 from kelong_operator.settings import Settings
 from kelong_operator.views import Owner

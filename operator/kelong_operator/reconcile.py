@@ -7,8 +7,9 @@ import logging
 import time
 from typing import Any
 
-from kelong_contract import codec, conditions, names, resources, store
-from kelong_contract.resources import SynthesisJobStatus, VoiceModelStatus
+from kelong_contract import codec, conditions, names, resources, store, synthesis_jobs
+from kelong_contract.resources import VoiceModelStatus
+from kelong_contract.synthesis_jobs import SynthesisJobStatus
 
 from kelong_operator import cluster, observe, refusal, synthesis_job, voice_model
 from kelong_operator.apply import Applier
@@ -111,7 +112,7 @@ def _voice_status(document: Any) -> VoiceModelStatus:
 
 def _synthesis_status(document: Any) -> SynthesisJobStatus:
     try:
-        return resources.synthesis_job_status(document)
+        return synthesis_jobs.synthesis_job_status(document)
     except codec.Malformed as error:
         log.warning("a status is written anew: %s", error)
         return SynthesisJobStatus()

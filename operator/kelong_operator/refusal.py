@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from kelong_contract import conditions
 from kelong_contract.conditions import Finding
-from kelong_contract.resources import Condition, SynthesisJobStatus, VoiceModelStatus
+from kelong_contract.resources import Condition, VoiceModelStatus
+from kelong_contract.synthesis_jobs import SynthesisJobStatus
 
 from kelong_operator.plan import Plan
 from kelong_operator.settings import Settings

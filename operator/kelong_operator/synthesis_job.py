@@ -7,7 +7,7 @@ from dataclasses import replace
 from kelong_contract import conditions, layout
 from kelong_contract.conditions import Finding
 from kelong_contract.manifests import SynthesisManifest
-from kelong_contract.resources import FailedItemStatus, ItemCounts, Resolved, SynthesisJobStatus
+from kelong_contract.synthesis_jobs import FailedItemStatus, ItemCounts, Resolved, SynthesisJobStatus
 
 from kelong_operator import children, order_book, refusal, rules, views
 from kelong_operator.plan import Action, Create, Plan, Suspend

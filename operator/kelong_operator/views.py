@@ -13,13 +13,8 @@ from typing import Any, Literal
 from kelong_contract import conditions, farewell, names
 from kelong_contract.corpora import CorpusReport
 from kelong_contract.manifests import Figures, Progress, SynthesisManifest
-from kelong_contract.resources import (
-    Resolved,
-    SynthesisJobSpec,
-    SynthesisJobStatus,
-    VoiceModelSpec,
-    VoiceModelStatus,
-)
+from kelong_contract.resources import VoiceModelSpec, VoiceModelStatus
+from kelong_contract.synthesis_jobs import Resolved, SynthesisJobSpec, SynthesisJobStatus
 
 Document = Mapping[str, Any]
 _EXIT_CODE = re.compile(r"failed with exit code (\d+)")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from kelong_contract import codec, names, resources
+from kelong_contract import codec, names, resources, synthesis_jobs
 from kelong_operator import children, order_book, settings, views
 
 CONFIGURATION: dict[str, Any] = {
@@ -78,7 +78,7 @@ def build() -> Callable[..., Built]:
         serving = order_book.serving_order(owner, spec, 500, SHA, chosen)
         lines = {"type": "ConfigMap", "configMap": {"name": "lines", "key": "a.txt"}}
         asked = {"voiceModelRef": {"name": "khazix"}, "input": lines, "output": {"prefix": "out"}}
-        synthesis = resources.synthesis_job_spec(asked)
+        synthesis = synthesis_jobs.synthesis_job_spec(asked)
         asker = views.Owner(kind=names.SYNTHESIS_JOB, namespace="ns", name="welcome", uid="uid-2", generation=1)
         said = order_book.synthesis_order(asker, synthesis, spec, "uid-1", 500, SHA, chosen)
         job = children.build_training_job(

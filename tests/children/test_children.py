@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from kelong_contract import codec, names, orders, patience, resources
+from kelong_contract import codec, names, orders, patience, resources, synthesis_jobs
 from kelong_operator import order_book, views
 
 Build = Callable[..., Any]
@@ -253,4 +253,4 @@ def test_a_job_carries_the_wish_it_was_made_for_and_the_voice_it_speaks_with(bui
     assert (training.wish, training.resolved) == (wish, None)
     assert names.ANNOTATION_APPLIED_HASH not in built.job["metadata"]["annotations"]
     batch = views.job_of(built.batch | {"metadata": built.batch["metadata"] | marks}, "uid-2")
-    assert batch.resolved == resources.Resolved(uid="uid-1", step=500, manifest_sha256="a" * 64)
+    assert batch.resolved == synthesis_jobs.Resolved(uid="uid-1", step=500, manifest_sha256="a" * 64)

@@ -1,4 +1,4 @@
-"""`crds/*.yaml` and `kelong_contract/resources.py` say the same, both ways: fields, requiredness, enums, defaults."""
+"""`crds/*.yaml` and the contract's dataclasses say the same, both ways: fields, requiredness, enums, defaults."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 import yaml
-from kelong_contract import codec, names, resources
+from kelong_contract import codec, names, resources, synthesis_jobs
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 PARTS = [
     ("voicemodels", "spec", resources.VoiceModelSpec),
     ("voicemodels", "status", resources.VoiceModelStatus),
-    ("synthesisjobs", "spec", resources.SynthesisJobSpec),
-    ("synthesisjobs", "status", resources.SynthesisJobStatus),
+    ("synthesisjobs", "spec", synthesis_jobs.SynthesisJobSpec),
+    ("synthesisjobs", "status", synthesis_jobs.SynthesisJobStatus),
 ]
 
 

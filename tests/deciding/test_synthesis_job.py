@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from kelong_contract import codec, conditions, manifests, names, orders, resources
+from kelong_contract import codec, conditions, manifests, names, orders, resources, synthesis_jobs
 from kelong_operator import children, plan, synthesis_job, views
 
 NOW = "2026-01-02T03:04:05Z"
@@ -20,9 +20,9 @@ class Synthesis:
         world.serves(500)
         self.settings = world.settings
         example = pathlib.Path(__file__).parent.parent.parent / "examples" / "synthesisjob.yaml"
-        self.spec = resources.synthesis_job_spec(yaml.safe_load(example.read_text())["spec"])
+        self.spec = synthesis_jobs.synthesis_job_spec(yaml.safe_load(example.read_text())["spec"])
         self.owner = views.Owner(kind=names.SYNTHESIS_JOB, namespace="ns", name="welcome", uid="uid-2", generation=1)
-        self.status = resources.SynthesisJobStatus()
+        self.status = synthesis_jobs.SynthesisJobStatus()
         self.voice: views.ReferredVoice | None = views.ReferredVoice(
             name="khazix", uid="uid-1", spec=world.spec, status=world.status
         )
@@ -32,7 +32,7 @@ class Synthesis:
         self.input_fault: str | None = None
         self._job, self._pod = world.job, world.pod
 
-    def settle(self) -> plan.Plan[resources.SynthesisJobStatus]:
+    def settle(self) -> plan.Plan[synthesis_jobs.SynthesisJobStatus]:
         seen = views.ObservedSynthesis(
             owner=self.owner,
             spec=self.spec,
@@ -94,7 +94,9 @@ def test_the_promoted_step_of_the_start_is_kept(synthesis: Synthesis, look: Any)
     moved = dataclasses.replace(synthesis.voice.status, promoted_step=600)
     synthesis.voice = dataclasses.replace(synthesis.voice, status=moved)
     synthesis.jobs = (synthesis.job(),)
-    assert synthesis.settle().status.resolved == resources.Resolved(uid="uid-1", step=500, manifest_sha256="a" * 64)
+    assert synthesis.settle().status.resolved == synthesis_jobs.Resolved(
+        uid="uid-1", step=500, manifest_sha256="a" * 64
+    )
 
 
 def test_a_voice_that_is_missing_or_serves_nothing_is_waited_for(synthesis: Synthesis) -> None:
@@ -138,7 +140,7 @@ def test_the_manifest_is_the_verdict(synthesis: Synthesis, made: int, lost: int,
     synthesis.jobs = (synthesis.job(),)
     synthesis.record(made, lost)
     assert synthesis.condition(kind) == ("True", reason)
-    assert synthesis.status.items == resources.ItemCounts(total=2, succeeded=made, failed=lost)
+    assert synthesis.status.items == synthesis_jobs.ItemCounts(total=2, succeeded=made, failed=lost)
     assert synthesis.status.completion_time == NOW
     synthesis.jobs, synthesis.store = (), views.StoreAway(message="away")
     assert synthesis.settle().actions == ()  # terminal is terminal
@@ -201,14 +203,14 @@ def test_a_name_that_is_taken_is_said_and_heals_when_it_is_free(synthesis: Synth
 def test_an_operator_cut_off_after_making_the_job_loses_nothing(synthesis: Synthesis, look: Any) -> None:
     (made,) = look.created(synthesis.settle(), "Job")
     written = synthesis.status
-    synthesis.status = resources.SynthesisJobStatus()  # which it had not written
+    synthesis.status = synthesis_jobs.SynthesisJobStatus()  # which it had not written
     assert synthesis.voice is not None
     moved = dataclasses.replace(synthesis.voice.status, promoted_step=600)
     synthesis.voice = dataclasses.replace(synthesis.voice, status=moved)
     metadata = made["metadata"] | {"uid": "job-1", "creationTimestamp": NOW}
     synthesis.jobs = (views.job_of(made | {"metadata": metadata}, synthesis.owner.uid),)
     found = synthesis.settle().status
-    assert found.resolved == resources.Resolved(uid="uid-1", step=500, manifest_sha256="a" * 64)
+    assert found.resolved == synthesis_jobs.Resolved(uid="uid-1", step=500, manifest_sha256="a" * 64)
     for field in ("resolved", "job_name", "start_time", "output_prefix", "manifest_key"):
         assert getattr(found, field) == getattr(written, field) is not None, field
 
