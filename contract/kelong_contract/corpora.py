@@ -45,7 +45,7 @@ class Sound:
     `codec` as FFmpeg names it; `channel` is what was taken of several: `mix` of all, a channel's number from 0 as text,
     or two such as `0+1`. `gain_db` is what the sound was turned down by so that it does not exceed full scale.
     Loudness is BS.1770's integrated (None below its gate), `true_peak_dbfs` that of the sound four times oversampled,
-    `clipped_share` the part of the samples in runs at full scale, `damaged_packets` those that could not be decoded.
+    `clipped_share` the part of the samples in flat tops, `damaged_packets` those that could not be decoded.
     """
 
     codec: str
@@ -57,6 +57,15 @@ class Sound:
     clipped_share: float
     damaged_packets: int = 0
     gain_db: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClippedStretch:
+    """A second of a recording, or what is left of one, in which samples are clipped; `share` is the part of them."""
+
+    start_s: float
+    end_s: float
+    share: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +82,10 @@ class Part:
 class Recording:
     """One file of the dataset source. `duration_s` is 0 and `sound` None where it could not be decoded.
 
-    `text` is the transcript that came with it, empty where there was none. A stretch of a file that a list names is a
-    recording of its own: `part` says where it lies, `key` ends with `#t=start,end`, `sha256` stands for the file and
-    the stretch, and `sound` is the whole file's. What no line names of that file is one more, rejected, with `#rest`.
+    `text` is the transcript that came with it, empty where there was none. `clipped` are the seconds with clipping, as
+    the file holds them. A stretch of a file that a list names is a recording of its own: `part` says where it lies,
+    `key` ends with `#t=start,end`, `sha256` stands for the file and the stretch, and `sound` is the whole file's. What
+    no line names of that file is one more, rejected, with `#rest`.
     """
 
     key: str
@@ -86,6 +96,7 @@ class Recording:
     sound: Sound | None = None
     text: str = ""
     part: Part | None = None
+    clipped: tuple[ClippedStretch, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What a file's sound is: which of its channels is used, how loud it is, how high it peaks, and what is clipped."""
+"""What a file's sound is: which of its channels is used, how loud it is and how high it peaks."""
 
 import fractions
 import math
@@ -138,32 +138,6 @@ def test_a_peak_between_samples_is_seen_wherever_blocks_meet(block):
     meter = measure(samples * fade, block=block)
     assert meter.peak == pytest.approx(0.5 / math.sqrt(2), rel=1e-3)
     assert meter.true_peak_dbfs == pytest.approx(20 * math.log10(0.5), abs=0.1)
-
-
-def clipping(*channels_, block=977):
-    meter = levels.Clipping()
-    samples = np.stack(channels_).astype(np.float32)
-    for start in range(0, samples.shape[1], block):
-        meter.add(samples[:, start : start + block])
-    return meter.share
-
-
-@pytest.mark.parametrize("turned_down", [1.0, 0.25])
-def test_clipped_samples_are_counted_even_if_turned_down_afterwards(turned_down):
-    wave = tone(200, 2.0, 1)
-    clipped = turned_down * np.clip(wave, -1, 1)
-    assert clipping(clipped) == pytest.approx((np.abs(wave) >= 1).mean(), abs=0.02)
-    assert clipping(0.1 * wave, clipped) == pytest.approx((np.abs(wave) >= 1).mean(), abs=0.02)
-    assert clipping(0.01 * clipped / turned_down) == 0.0
-
-
-@pytest.mark.parametrize("sound", [VOICE, tone(100, 0.9, 1), hiss(0.1), np.zeros(RATE_HZ), np.full(RATE_HZ, 0.05)])
-def test_sound_that_only_reaches_its_extreme_is_not_clipped(sound):
-    assert clipping(sound) < 1e-4
-
-
-def test_one_side_may_be_clipped_alone():
-    assert clipping(np.minimum(tone(200, 1.0, 1), 0.5)) == pytest.approx(1 / 3, abs=0.02)
 
 
 def test_a_file_says_what_its_sound_is(tmp_path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import hashlib
 import logging
 import os
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from kelong_contract import codec, conditions, corpora, layout
@@ -18,7 +20,7 @@ from kelong_trainer.corpus.sources import catalogue, lists, recordings
 
 log = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 # A room is at about -60 dBFS; a recording whose loudest tenth of a second lies below holds nobody's speech.
 SILENT_DBFS = -60.0
 # A list's times are rounded: a stretch may end this much after its file does.
@@ -127,6 +129,7 @@ def _hear(context: RunContext, source: recordings.Source, listed: catalogue.List
         duration_s=decoded.duration_s,
         sound=decoded.sound,
         text=text,
+        clipped=decoded.clipped,
     )
     if decoded.loudest_dbfs < SILENT_DBFS:
         message = f"{listed.key} is silent: nothing in it is louder than {SILENT_DBFS:.0f} dBFS"
@@ -181,7 +184,7 @@ def _in_stretches(context: RunContext, whole: corpora.Recording, stretches: tupl
     left_s = whole.duration_s - sum(part.duration_s for part in found)
     if left_s * decoding.SAMPLE_RATE_HZ >= 0.5:
         rest = dataclasses.replace(
-            whole, key=f"{whole.key}#rest", sha256=_digest(whole, "rest"), duration_s=left_s, text=""
+            whole, key=f"{whole.key}#rest", sha256=_digest(whole, "rest"), duration_s=left_s, text="", clipped=()
         )
         message = f"{left_s:.1f} s of {whole.key} are named by no line of the list that names the rest of it"
         found.append(rest)
@@ -202,6 +205,23 @@ def _part(whole: corpora.Recording, stretch: catalogue.Stretch, end_s: float) ->
         duration_s=(end - start) / decoding.SAMPLE_RATE_HZ,
         text=stretch.text,
         part=corpora.Part(key=whole.key, sha256=whole.sha256, start_s=start_s, end_s=end_s),
+        clipped=_clipped_between(whole.clipped, start_s, end_s),
+    )
+
+
+def _clipped_between(
+    stretches: Sequence[corpora.ClippedStretch], start_s: float, end_s: float
+) -> tuple[corpora.ClippedStretch, ...]:
+    """The clipped seconds of a part of a file, counted from the part's start."""
+    first = bisect.bisect_right(stretches, start_s, key=lambda stretch: stretch.end_s)
+    last = bisect.bisect_left(stretches, end_s, key=lambda stretch: stretch.start_s)
+    return tuple(
+        dataclasses.replace(
+            stretch,
+            start_s=round(max(stretch.start_s - start_s, 0.0), 6),
+            end_s=round(min(stretch.end_s, end_s) - start_s, 6),
+        )
+        for stretch in stretches[first:last]
     )
 
 

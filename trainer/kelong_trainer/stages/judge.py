@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 VERSION = 1
 NEAR_S = 1.0  # what is farther from a clip has no part in its measures
 
-_Timed = corpora.Stretch | corpora.VoiceStretch | corpora.Word
+_Timed = corpora.Stretch | corpora.VoiceStretch | corpora.Word | corpora.ClippedStretch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +107,7 @@ class _Stage:
 
     def __init__(self, context: RunContext, corpus: corpora.Corpus) -> None:
         self._context = context
+        self._clipped = {recording.key: recording.clipped for recording in corpus.recordings}
         self._listenings = {listening.key: listening for listening in corpus.listenings}
         self._transcripts = {transcript.key: transcript for transcript in corpus.transcripts}
         self._said: dict[str, _Said] = {}
@@ -115,7 +116,7 @@ class _Stage:
     def measure(self, clip: corpora.Clip) -> Measured:
         """From the store, or measured now and put there."""
         listening, transcript = self._listenings[clip.recording], self._transcripts[clip.recording]
-        inside = _inside(listening, transcript, clip)
+        inside = _inside(listening, transcript, self._clipped[clip.recording], clip)
         about = {"version": VERSION, "clip": clip.sha256, "text": clip.text, "inside": inside, **_measuring()}
         key = layout.stage(self._context.place, "measures", codec.digest(about))
         store = self._context.store
@@ -142,7 +143,7 @@ class _Stage:
         syllables = agreement.syllables(clip.text)
         spoken_s = sum(item.end_s - item.start_s for item in inside)
         measures = dataclasses.replace(
-            quality.measure(speech, clip.start_s, listening, self._dnsmos),
+            quality.measure(speech, clip.start_s, listening, self._dnsmos, self._clipped[clip.recording]),
             confidence=clip.confidence,
             agreement=None
             if said.second is None
@@ -184,7 +185,12 @@ def _measuring() -> dict[str, object]:
     return {"measuring": {name: module.VERSION for name, module in modules.items()}}
 
 
-def _inside(listening: corpora.Listening, transcript: corpora.Transcript, clip: corpora.Clip) -> dict[str, object]:
+def _inside(
+    listening: corpora.Listening,
+    transcript: corpora.Transcript,
+    clipped: Sequence[corpora.ClippedStretch],
+    clip: corpora.Clip,
+) -> dict[str, object]:
     """All that is known of a clip's part of its recording, for its key."""
 
     def near(items: Sequence[_Timed]) -> object:
@@ -196,6 +202,7 @@ def _inside(listening: corpora.Listening, transcript: corpora.Transcript, clip: 
 
     return {
         "speech": near(listening.speech),
+        "clipped": near(clipped),
         "music": near(listening.music),
         "voices": near(listening.voices),
         "words": near(transcript.words),

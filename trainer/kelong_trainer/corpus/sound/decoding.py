@@ -16,9 +16,9 @@ import soxr
 from kelong_contract import corpora
 from kelong_contract import store as stores
 
-from kelong_trainer.corpus.sound import channels, levels, media
+from kelong_trainer.corpus.sound import channels, clipping, levels, media
 
-VERSION = 2  # raise when the same file would give other samples or figures than before
+VERSION = 3  # raise when the same file would give other samples or figures than before
 SAMPLE_RATE_HZ = 44100
 # What would exceed full scale is turned down to here, whole files at a time: float recordings, and lossy coders'
 # overshoot, hold more than full scale without being clipped.
@@ -27,11 +27,12 @@ HIGHEST_PEAK = 0.999
 
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
-    """What a file gave: its length, the level of its loudest tenth of a second, and what its sound is."""
+    """What a file gave: its length, the level of its loudest tenth of a second, what its sound is, where it clips."""
 
     samples: int
     loudest_dbfs: float
     sound: corpora.Sound
+    clipped: tuple[corpora.ClippedStretch, ...]
 
     @property
     def duration_s(self) -> float:
@@ -77,13 +78,14 @@ def cut(source: pathlib.Path, target: pathlib.Path, start_s: float, end_s: float
 
 def _write(reader: media.Reader, choice: channels.Choice, target: pathlib.Path, gain: float) -> tuple[Decoded, float]:
     """What the file gave, and its greatest sample; figures are of the sound before `gain`."""
-    meter, clipping = levels.Meter(SAMPLE_RATE_HZ), levels.Clipping()
+    meter, clipped = levels.Meter(SAMPLE_RATE_HZ), clipping.Meter()
     format_: list[tuple[int, int]] = []
 
     def passing() -> Iterator[media.Block]:
         for block in reader.blocks():
             format_[:] = format_ or [(block.rate_hz, len(block.samples))]
-            clipping.add(block.samples[[index for index in choice.channels if index < len(block.samples)]])
+            there = [index for index in choice.channels if index < len(block.samples)]
+            clipped.add(block._replace(samples=block.samples[there or slice(None)]))
             yield block
 
     with soundfile.SoundFile(target, "w", SAMPLE_RATE_HZ, 1, format="FLAC", subtype="PCM_16") as file:
@@ -95,6 +97,7 @@ def _write(reader: media.Reader, choice: channels.Choice, target: pathlib.Path, 
     if not written:
         raise media.Undecodable("it holds no sound")
     meter.finish()
+    clipped.finish()
     gain_db = 20 * math.log10(gain)
     [(rate_hz, count)] = format_
     sound = corpora.Sound(
@@ -104,11 +107,14 @@ def _write(reader: media.Reader, choice: channels.Choice, target: pathlib.Path, 
         channel=choice.name,
         loudness_lufs=None if meter.loudness_lufs is None else round(meter.loudness_lufs - gain_db, 2),
         true_peak_dbfs=round(meter.true_peak_dbfs - gain_db, 2),
-        clipped_share=clipping.share,
+        clipped_share=clipped.share,
         damaged_packets=reader.damaged,
         gain_db=round(gain_db, 2),
     )
-    return Decoded(samples=written, loudest_dbfs=meter.loudest_dbfs - gain_db, sound=sound), meter.peak / gain
+    decoded = Decoded(
+        samples=written, loudest_dbfs=meter.loudest_dbfs - gain_db, sound=sound, clipped=clipped.stretches
+    )
+    return decoded, meter.peak / gain
 
 
 def _at_training_rate(blocks: Iterator[media.Block], choice: channels.Choice) -> Iterator[media.Samples]:

@@ -1,4 +1,4 @@
-"""How loud a sound is, how high its peaks go and how much of it is clipped, measured as it goes by."""
+"""How loud a sound is and how high its peaks go, measured as it goes by."""
 
 from __future__ import annotations
 
@@ -8,17 +8,13 @@ import av
 import numpy as np
 import soxr
 
-from kelong_trainer.corpus.sound import flagged, media
+from kelong_trainer.corpus.sound import media
 
 BLOCK_S = 0.1
 OVERSAMPLING = 4
 # How far speech and music rise between two samples: 3 dB is a tone at a quarter of the rate, sampled at its flanks.
 MOST_BETWEEN_SAMPLES = 2.0
 EDGE_SAMPLES = 64  # what of the block before is oversampled again, so that a peak at the seam is seen
-# Samples in a row at a file's own extreme are clipped from this many on; a wave's top has fewer of them there.
-CLIPPED_RUN_SAMPLES = 3
-SAME_LEVEL = 5e-5
-LEAST_CLIPPED_LEVEL = 0.1  # a file whose extreme is lower was turned down, or is silence
 NO_LOUDNESS_LUFS = -70.0  # what FFmpeg says where every block is below BS.1770's absolute gate
 
 
@@ -110,46 +106,3 @@ class Meter:
     def loudest_dbfs(self) -> float:
         """The level of the loudest tenth of a second, of whole ones."""
         return float(10 * np.log10(max(self._loudest, 1e-12)))
-
-
-class Clipping:
-    """The part of some channels' samples that stands at the extreme, three and more in a row.
-
-    The extreme is the file's own, for each channel and sign: a recording clipped and then turned down is still clipped.
-    What a lossy coder made of clipped sound no longer is at one level and is not counted.
-    """
-
-    def __init__(self) -> None:
-        self._samples = 0
-        self._extremes = np.zeros((0, 2))  # [C, 2]: above and below
-        self._clipped = np.zeros((0, 2), np.int64)
-
-    def add(self, samples: media.Samples) -> None:
-        """What goes by next, [C, S]."""
-        if not samples.size:
-            return
-        if len(samples) > len(self._extremes):
-            more = ((0, len(samples) - len(self._extremes)), (0, 0))
-            self._extremes, self._clipped = np.pad(self._extremes, more), np.pad(self._clipped, more)
-        self._samples += samples.shape[1]
-        for channel, values in enumerate(samples):
-            for side, highest in enumerate((float(values.max()), -float(values.min()))):
-                before = self._extremes[channel, side]
-                if highest > before * (1 + SAME_LEVEL):  # what seemed the extreme was not
-                    self._clipped[channel, side] = 0
-                self._extremes[channel, side] = max(before, highest)
-                bound = self._extremes[channel, side] * (1 - SAME_LEVEL)
-                if highest >= bound and highest >= LEAST_CLIPPED_LEVEL:
-                    self._clipped[channel, side] += _in_runs(values >= bound if side == 0 else values <= -bound)
-
-    @property
-    def share(self) -> float:
-        """Of the most clipped channel."""
-        return float(self._clipped.sum(axis=1).max() / self._samples) if self._samples else 0.0
-
-
-def _in_runs(at_extreme: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> int:
-    """How many are in runs that are long enough."""
-    starts, ends = flagged.runs(at_extreme)
-    lengths = ends - starts
-    return int(lengths[lengths >= CLIPPED_RUN_SAMPLES].sum())

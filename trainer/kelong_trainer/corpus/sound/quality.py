@@ -21,7 +21,7 @@ from kelong_speech import audio
 
 from kelong_trainer.corpus.sound import flagged, noise
 
-VERSION = 3  # raise when the same clip would be measured otherwise than before
+VERSION = 4  # raise when the same clip would be measured otherwise than before
 # What the room is in a clip is taken from the clip itself where it holds this much quiet, else from the recording.
 LEAST_QUIET_S = 0.3
 MOST_SNR_DB = 99.0
@@ -97,11 +97,14 @@ def measure(
     start_s: float,
     listening: corpora.Listening,
     dnsmos: Callable[[audio.Speech], float | None] | None,
+    clipped: Sequence[corpora.ClippedStretch] = (),
 ) -> corpora.Measures:
     """The measures of the sound alone; those of the label stay None.
 
     `speech` is the clip as it was cut, `start_s` where it starts in the recording that `listening` is of. `dnsmos` is
-    `Dnsmos().briefly`, None to go without. `similarity` is None where no stretch with a voice lies in the clip.
+    `Dnsmos().briefly`, None to go without. `clipped` are the recording's clipped seconds, as its file held them: where
+    they say less than the clip's own flat tops, those count. `similarity` is None where no stretch with a voice lies in
+    the clip.
     """
     end_s = start_s + speech.duration_s
     overall = None if dnsmos is None else dnsmos(speech)
@@ -111,7 +114,7 @@ def measure(
         similarity=_likeness(_least_similarity(listening.voices, start_s, end_s), snr_db),
         dnsmos=None if overall is None else round(overall, 3),
         snr_db=snr_db,
-        clipped_share=round(clipped_share(speech.samples), 6) if len(speech.samples) else None,
+        clipped_share=_clipped_share(speech, start_s, clipped),
         music_share=round(music_s / speech.duration_s, 4) if end_s > start_s else None,
     )
 
@@ -134,6 +137,16 @@ def _snr_db(speech: audio.Speech, start_s: float, listening: corpora.Listening) 
     spoken_power, floor_power = float(np.mean(10 ** (levels[spoken] / 10))), 10 ** (floor_dbfs / 10)
     ratio = max(spoken_power - floor_power, floor_power / 10) / floor_power
     return round(min(10 * float(np.log10(ratio)), MOST_SNR_DB), 2)
+
+
+def _clipped_share(speech: audio.Speech, start_s: float, clipped: Sequence[corpora.ClippedStretch]) -> float | None:
+    if not len(speech.samples):
+        return None
+    at_source_s = sum(
+        stretch.share * max(0.0, min(stretch.end_s, start_s + speech.duration_s) - max(stretch.start_s, start_s))
+        for stretch in clipped
+    )
+    return round(max(at_source_s / speech.duration_s, clipped_share(speech.samples)), 6)
 
 
 def clipped_share(samples: Samples) -> float:
