@@ -26,7 +26,7 @@ import resemblyzer
 import soundfile
 import soxr
 import torch
-from kelong_contract import codec, layout, manifests
+from kelong_contract import codec, layout, manifests, orders
 from kelong_contract import store as stores
 from kelong_demo import assets, speaker, whisper
 from kelong_speech import voice
@@ -146,8 +146,10 @@ def _checkpoints(out: Path, uid: str) -> Iterator[manifests.CheckpointManifest]:
             yield manifest
 
 
-def _speaking(out: Path, manifest: manifests.CheckpointManifest, wavs: Path, style: voice.Style) -> Say:
-    spoken = voice.Voice.load(stores.FolderStore(out / "store"), manifest, out / "scored")
+def _speaking(
+    out: Path, manifest: manifests.CheckpointManifest, wavs: Path, style: voice.Style, precision: orders.Precision
+) -> Say:
+    spoken = voice.Voice.load(stores.FolderStore(out / "store"), manifest, out / "scored", precision=precision)
     wavs.mkdir(parents=True, exist_ok=True)
 
     def say(text: str) -> tuple[Samples, int]:
@@ -166,6 +168,9 @@ def main() -> None:
     parser.add_argument("--standin", action="store_true", help="score the stand-in speaker itself")
     parser.add_argument("--every", type=int, default=1, help="score only steps that this divides")
     parser.add_argument("--noise", type=float, default=voice.Style.noise, help="how much the sound may vary")
+    parser.add_argument(
+        "--precision", choices=("FP32", "BF16"), default="FP32", help="what to speak in, even where it is slow"
+    )
     parser.add_argument("--sdp-ratio", type=float, default=voice.Style.sdp_ratio, help="how much durations may vary")
     given = parser.parse_args()
     style = voice.Style(speaker=prove.SPEAKER, noise=given.noise, sdp_ratio=given.sdp_ratio)
@@ -176,13 +181,14 @@ def main() -> None:
         _tell(judges.score(0, _stand_in()))
         return
     manner = "" if style == voice.Style(speaker=prove.SPEAKER) else f"-{given.noise:g}-{given.sdp_ratio:g}"
+    manner += "" if given.precision == "FP32" else f"-{given.precision}"
     file = out / f"scores-{given.uid}{manner}.json"
     scores = {entry["step"]: entry for entry in json.loads(file.read_text("utf-8"))} if file.exists() else {}
     for manifest in _checkpoints(out, given.uid):
         if manifest.step in scores or manifest.step % given.every:
             continue
         wavs = out / "spoken" / f"{given.uid}{manner}-{manifest.step}"
-        score = judges.score(manifest.step, _speaking(out, manifest, wavs, style))
+        score = judges.score(manifest.step, _speaking(out, manifest, wavs, style, given.precision))
         scores[score.step] = dataclasses.asdict(score)
         file.write_text(json.dumps(list(scores.values()), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         _tell(score)

@@ -75,6 +75,9 @@ AUDIO_SECONDS = Metric("kelong_speech_audio_seconds_total", "counter", "Seconds 
 CHARACTERS = Metric("kelong_speech_characters_total", "counter", "Characters of text spoken.", ("model",))
 QUEUE = Metric("kelong_speech_queue", "gauge", "Requests that wait or are spoken now.", ("model",))
 SERVING_STEP = Metric("kelong_serving_step", "gauge", "The training step whose weights speak.", ("model",))
+SERVING_PRECISION = Metric(
+    "kelong_serving_precision", "gauge", "1 for what the sound is computed in, FP32 or BF16.", ("model", "precision")
+)
 WARM_UP_RTF = Metric(
     "kelong_serving_warm_up_real_time_factor",
     "gauge",

@@ -15,6 +15,8 @@ from kelong_contract import layout
 # What may begin untrained where the files that a voice begins with lack it. Speakers are the rows of the speaker table,
 # the posterior encoder is what the original's `_release` files leave out.
 Fresh = Literal["Speakers", "PosteriorEncoder", "Discriminators", "WavLMDiscriminator", "DurationDiscriminator"]
+# What networks compute in. BF16: matrix products and convolutions in bfloat16, what needs it in float32.
+Precision = Literal["FP32", "BF16"]
 
 _RELATIVE = re.compile(r"(?!/)(?!(?:.*/)?\.\.(?:/|$)).*")
 _SOURCE = re.compile(r"none|bundled|hub:[\w.-]+/[\w.-]+@[\w.-]+|path:/.+|store:(?!/)(?!(?:.*/)?\.\.(?:/|$)).+")
@@ -203,7 +205,7 @@ class Training:
     learning_rate: float = 2e-4
     batch_frames: int | None = None
     seed: int = 42
-    precision: Literal["FP32", "BF16"] = "FP32"
+    precision: Precision = "FP32"
     profile: Literal["fixed", "as-original"] = "fixed"
     keep_last: int | None = None
     workers: int = 1
@@ -271,7 +273,10 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class ServingOrder:
-    """Which step of which voice a server speaks with. The digest is the manifest's own SHA-256."""
+    """Which step of which voice a server speaks with. The digest is the manifest's own SHA-256.
+
+    `precision` is what the sound is computed in; where BF16 is not fast it is FP32 all the same.
+    """
 
     model_name: str
     voice: VoiceName
@@ -280,6 +285,7 @@ class ServingOrder:
     sources: Sources = field(default_factory=Sources)
     text: Text = field(default_factory=Text)
     device: Device = field(default_factory=Device)
+    precision: Precision = "FP32"
     limits: Limits = field(default_factory=Limits)
     drain_s: float = 5.0
     format: int = 1
@@ -336,7 +342,10 @@ class SynthesisSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class SynthesisOrder:
-    """Everything the batch door needs to know. `output_prefix` is a full key prefix of the store."""
+    """Everything the batch door needs to know. `output_prefix` is a full key prefix of the store.
+
+    `precision` is that of the voice's servers.
+    """
 
     uid: str
     voice: VoiceName
@@ -349,6 +358,7 @@ class SynthesisOrder:
     sources: Sources = field(default_factory=Sources)
     text: Text = field(default_factory=Text)
     device: Device = field(default_factory=Device)
+    precision: Precision = "FP32"
     format: int = 1
 
     def __post_init__(self) -> None:

@@ -236,7 +236,7 @@ class Training:
     batch_frames: int | None = None
     learning_rate: str | None = None
     seed: int = 42
-    precision: Literal["FP32", "BF16"] = "FP32"
+    precision: orders.Precision = "FP32"
     profile: Literal["fixed", "as-original"] = "fixed"
     init: Init = field(default_factory=Init)
     workers: int = 1
@@ -274,6 +274,7 @@ class Serving:
     """The speech servers of the promoted step."""
 
     replicas: int = 1
+    precision: orders.Precision = "FP32"
     resources: Resources = field(default_factory=Resources)
     placement: Placement = field(default_factory=Placement)
 

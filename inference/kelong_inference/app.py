@@ -124,14 +124,14 @@ class _Doors:
     async def models(self, http: Request) -> Response:
         """The one model of this server, in OpenAI's form."""
         serving = self._require_serving()
-        return JSONResponse({"object": "list", "data": [_describe(self._service.order, serving.manifest)]})
+        return JSONResponse({"object": "list", "data": [_describe(self._service.order, serving)]})
 
     async def model(self, http: Request) -> Response:
         """The model by its name."""
         serving, name = self._require_serving(), self._service.order.model_name
         if http.path_params["name"] != name:
             raise Refused("UnknownModel", f"there is no model '{http.path_params['name']}' here, only '{name}'")
-        return JSONResponse(_describe(self._service.order, serving.manifest))
+        return JSONResponse(_describe(self._service.order, serving))
 
     async def health(self, http: Request) -> Response:
         """The process answers: for a liveness probe."""
@@ -235,8 +235,9 @@ async def _hang_up(receive: Callable[[], Awaitable[Message]]) -> None:
         pass
 
 
-def _describe(order: ServingOrder, manifest: CheckpointManifest) -> dict[str, object]:
-    """OpenAI's model object; `kelong` says which step speaks, as whom, how by default, and within which limits."""
+def _describe(order: ServingOrder, serving: Serving) -> dict[str, object]:
+    """OpenAI's model object; `kelong` says which step speaks, as whom, how, and within which limits."""
+    manifest = serving.manifest
     manner = presets.settings(manifest.preset)
     return {
         "id": order.model_name,
@@ -246,6 +247,7 @@ def _describe(order: ServingOrder, manifest: CheckpointManifest) -> dict[str, ob
         "kelong": {
             "step": manifest.step,
             "preset": manifest.preset,
+            "precision": serving.speaker.precision,
             "speakers": sorted(manifest.speakers, key=manifest.speakers.__getitem__),
             "max_characters": order.limits.max_characters,
             "defaults": {"sdp_ratio": manner.sdp_ratio, "noise": manner.noise, "noise_w": manner.noise_w},

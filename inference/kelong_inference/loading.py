@@ -60,9 +60,10 @@ def load(order: ServingOrder | SynthesisOrder, environment: Environment, stoppin
     loaded = time.perf_counter()
     real_time_factor = _warm_up(speaker, manifest)
     log.info(
-        "step %d on %s with %d threads: loaded in %.2f s, warmed up in %.2f s",
+        "step %d on %s in %s with %d threads: loaded in %.2f s, warmed up in %.2f s",
         manifest.step,
         device.describe(chosen),
+        speaker.precision,
         environment.threads,
         loaded - begun,
         time.perf_counter() - loaded,
@@ -113,6 +114,7 @@ def _voice(
             work_dir / WEIGHTS_FOLDER,
             text_encoder=_text_encoder(order, taught, kept, models, chosen),
             device=chosen,
+            precision=device.precision(order.precision, chosen, "the voice speaks"),
             front_end=reading.front_end(
                 taught.front_end.profile, order.text, order.sources, order.voice.namespace, kept, models
             ),

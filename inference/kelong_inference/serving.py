@@ -94,7 +94,7 @@ class _Process:
         loop.call_soon_threadsafe(self._open, ready)
 
     def _open(self, ready: loading.Ready) -> None:
-        self.service.telemetry.ready(ready.manifest.step, ready.warm_up_real_time_factor)
+        self.service.telemetry.ready(ready.manifest.step, ready.speaker.precision, ready.warm_up_real_time_factor)
         self.service.serving = app.Serving(speaker=ready.speaker, manifest=ready.manifest)
         log.info("ready: step %d, warm-up at %.2f x real time", ready.manifest.step, ready.warm_up_real_time_factor)
 

@@ -9,7 +9,7 @@ import dataclasses
 import threading
 
 import numpy as np
-from kelong_contract.orders import SynthesisSettings
+from kelong_contract.orders import Precision, SynthesisSettings
 from kelong_speech import script
 from kelong_speech.audio import Speech
 from kelong_speech.features import TextTooLong
@@ -35,6 +35,11 @@ class Speaker:
         self._voice = voice
         ids = voice.config.speaker_ids
         self.names = tuple(sorted(ids, key=ids.__getitem__))
+
+    @property
+    def precision(self) -> Precision:
+        """What the voice computes its sound in."""
+        return self._voice.precision
 
     def prepare(self) -> None:
         """Read the front end's dictionaries now, so that no request has to wait for them."""

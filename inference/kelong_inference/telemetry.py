@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import prometheus_client
 from kelong_contract import metrics
+from kelong_contract.orders import Precision
 
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 
@@ -22,6 +23,7 @@ class Telemetry:
         self._characters = metrics.counter(metrics.CHARACTERS, self._registry).labels(model_name)
         self._queue = metrics.gauge(metrics.QUEUE, self._registry).labels(model_name)
         self._step = metrics.gauge(metrics.SERVING_STEP, self._registry).labels(model_name)
+        self._precision = metrics.gauge(metrics.SERVING_PRECISION, self._registry)
         self._warm_up = metrics.gauge(metrics.WARM_UP_RTF, self._registry).labels(model_name)
 
     def answered(self, status: int, elapsed_s: float) -> None:
@@ -38,9 +40,10 @@ class Telemetry:
         """So many requests wait or are spoken now."""
         self._queue.set(count)
 
-    def ready(self, step: int, real_time_factor: float) -> None:
+    def ready(self, step: int, precision: Precision, real_time_factor: float) -> None:
         """The weights of a step are loaded and a warm-up utterance was spoken."""
         self._step.set(step)
+        self._precision.labels(self._model, precision).set(1)
         self._warm_up.set(real_time_factor)
 
     def exposition(self) -> bytes:

@@ -70,6 +70,7 @@ def serving_order(
         sources=_sources(spec, settings),
         text=_text(spec),
         device=_device(serving_gpus(spec, settings), settings),
+        precision=spec.serving.precision,
         drain_s=settings.endpoint_delay_seconds,
     )
 
@@ -105,6 +106,7 @@ def synthesis_order(
         sources=_sources(voice, settings),
         text=_text(voice),
         device=_device(serving_gpus(voice, settings), settings),
+        precision=voice.serving.precision,
     )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import pathlib
 import platform
 import re
 
 import torch
-from kelong_contract.orders import Device
+from kelong_contract.orders import Device, Precision
+
+log = logging.getLogger(__name__)
 
 _DRIVER = pathlib.Path("/proc/driver/nvidia/version")
 
@@ -34,6 +37,18 @@ def choose(given: Device) -> torch.device:
 def describe(device: torch.device) -> str:
     """`cpu`, or the GPU's product name."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def precision(wished: Precision, on: torch.device, activity: str) -> Precision:
+    """What to compute in: what is wished for, but FP32 where bfloat16 would only be emulated, which is then logged.
+
+    `activity` is what the sentence is about, as "training computes". The one rule for training, servers and batches.
+    """
+    if wished == "BF16" and not fast_bfloat16(on):
+        name = "GPU" if on.type == "cuda" else "CPU"
+        log.warning("this %s has no fast bfloat16: %s in FP32, which is faster here", name, activity)
+        return "FP32"
+    return wished
 
 
 def fast_bfloat16(device: torch.device) -> bool:

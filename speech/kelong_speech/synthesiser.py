@@ -96,7 +96,7 @@ class Training:
 class Utterances:
     """What `infer` says; beyond an item's own samples its waveform is padding."""
 
-    waveform: Tensor  # [B, 1, S]
+    waveform: Tensor  # [B, 1, S], float32
     sample_counts: Tensor  # [B] int64
     durations_frames: Tensor  # [B, T] int64
 
@@ -178,7 +178,8 @@ class Synthesiser(nn.Module):
     ) -> Utterances:
         """Speak a batch, each item in its own manner with its own noise. Call in eval mode.
 
-        An item's result does not depend on the batch it is in. Raises `SpeechTooLong` beyond `max_frames`.
+        An item's result does not depend on the batch it is in. Under autocast to bfloat16 it lasts exactly as long as
+        in full precision. Raises `SpeechTooLong` beyond `max_frames`.
         """
         with torch.autocast(text.phone_ids.device.type, enabled=False):  # rounded, it would last another time
             speaker = self.emb_g(text.speaker_ids).unsqueeze(2)
@@ -194,7 +195,7 @@ class Synthesiser(nn.Module):
         latent = self.flow((mean + draw * deviation) * mask, mask, speaker, reverse=True) * mask
         alone = len(manners) == 1
         return Utterances(
-            waveform=self.dec(latent, speaker, None if alone else mask),
+            waveform=self.dec(latent, speaker, None if alone else mask).float(),
             sample_counts=frame_counts * self.config.audio.hop_samples,
             durations_frames=found,
         )

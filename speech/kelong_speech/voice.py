@@ -1,6 +1,6 @@
 """A voice that speaks: a generator with what it needs beside it. Trainer auditions, server and batch all call this.
 
-The same script, style and weights give the same samples, in any thread and at any time.
+The same script, style, weights and precision give the same samples, in any thread and at any time.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from kelong_contract import layout, manifests
 from kelong_contract import store as stores
+from kelong_contract.orders import Precision
 
 from kelong_speech import audio, checkpoint, config, encoders, features, layers, script, synthesiser
 from kelong_speech.text import frontend
@@ -60,12 +61,14 @@ class Voice:
         text_encoder: features.TextEncoder | None,
         device: torch.device,
         front_end: frontend.FrontEnd,
+        precision: Precision,
     ) -> None:
         self._generator = generator.to(device).eval().requires_grad_(False)
         layers.settle(self._generator)
         self._text_encoder = text_encoder
         self._device = device
         self._front_end = front_end
+        self._precision = precision
 
     @classmethod
     def from_parts(
@@ -75,9 +78,11 @@ class Voice:
         text_encoder: features.TextEncoder | None = None,
         device: torch.device | None = None,
         front_end: frontend.FrontEnd | None = None,
+        precision: Precision = "FP32",
     ) -> Voice:
         """A voice around a generator, which it takes over: frozen, in eval mode, on its device.
 
+        `precision` is used as it is, however slow here; `device.precision` is what asks whether it is fast.
         `front_end` None reads by the voice's own profile, without a lexicon. Raises `sources.ModelSourceUnavailable`
         when the generator was trained with a text encoder and none of that width is given, or with another polyphone
         model; ValueError for a front end of another profile.
@@ -95,7 +100,8 @@ class Voice:
         if taught and taught != given:
             reason = f"this voice was taught with texts that '{taught}' read, and the source gives '{given}'"
             raise features.unavailable("polyphone model", "model.sources.polyphone", reason)
-        return cls(generator, text_encoder if wanted is not None else None, device or torch.device("cpu"), front_end)
+        heard = text_encoder if wanted is not None else None
+        return cls(generator, heard, device or torch.device("cpu"), front_end, precision)
 
     @classmethod
     def load(
@@ -107,6 +113,7 @@ class Voice:
         text_encoder: features.TextEncoder | None = None,
         device: torch.device | None = None,
         front_end: frontend.FrontEnd | None = None,
+        precision: Precision = "FP32",
     ) -> Voice:
         """The voice of a published step. Files are kept in `cache_dir` by digest and checked at every load.
 
@@ -119,12 +126,19 @@ class Voice:
         except config.ConfigError as error:
             raise checkpoint.UnusableCheckpoint(f"step {manifest.step}: {error}") from error
         generator = checkpoint.load_weights(weights, voice_config)
-        return cls.from_parts(generator, text_encoder=text_encoder, device=device, front_end=front_end)
+        return cls.from_parts(
+            generator, text_encoder=text_encoder, device=device, front_end=front_end, precision=precision
+        )
 
     @property
     def config(self) -> config.VoiceConfig:
         """What the voice is made of; its speakers are named there."""
         return self._generator.config
+
+    @property
+    def precision(self) -> Precision:
+        """What the sound is computed in; text features and durations are in full precision always."""
+        return self._precision
 
     def read(self, text: str) -> script.Script:
         """The script of a text, by the rules and readings of this voice. Raises `frontend.UnspeakableText`."""
@@ -156,8 +170,9 @@ class Voice:
         manner = synthesiser.Manner(
             length=style.length, sdp_ratio=style.sdp_ratio, noise=style.noise, noise_w=style.noise_w
         )
-        with torch.autocast(self._device.type, enabled=False):
-            spoken = self._generator.infer(self._batch(utterance, style), [manner], [synthesiser.SeededNoise(seed)])
+        batch, mixed = self._batch(utterance, style), self._precision == "BF16"
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=mixed):
+            spoken = self._generator.infer(batch, [manner], [synthesiser.SeededNoise(seed)])
         return np.asarray(spoken.waveform[0, 0, : int(spoken.sample_counts[0])].cpu().numpy(), dtype=np.float32)
 
     def _batch(self, utterance: frontend.Utterance, style: Style) -> encoders.TextBatch:

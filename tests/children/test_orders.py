@@ -180,6 +180,18 @@ def test_sources_come_by_preset_unless_said(build: Build) -> None:
     assert (sources.wavlm, sources.polyphone, sources.speaker_embedding) == ("store:wavlm", "store:g2pw", "none")
 
 
+def test_servers_and_batches_speak_in_the_precision_of_serving_and_training_has_its_own(build: Build) -> None:
+    for said, spoken, learnt in (
+        ({}, "FP32", "FP32"),
+        ({"serving": {"precision": "BF16"}}, "BF16", "FP32"),
+        ({"training": {"precision": "BF16"}}, "FP32", "BF16"),
+    ):
+        built = build(said)
+        data = built.batch_order["data"][names.ORDER_FILE].encode()
+        assert served(built).precision == codec.loads(orders.SynthesisOrder, data, "order").precision == spoken
+        assert trained(built).training.precision == learnt
+
+
 def test_the_lexicon_and_the_polyphones_reach_whatever_reads_texts(build: Build) -> None:
     model = {"preset": "tiny", "sources": {"polyphone": "store:g2pw"}}
     built = build({"text": {"lexicon": LEXICON}, "model": model})

@@ -81,6 +81,7 @@ ACCEPTED = [
     ("spec.training.placement.gpu", {"count": 0}),
     ("spec.training.placement.tolerations", [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}]),
     ("spec.serving", {"replicas": 0, "placement": {"nodeSelector": {"zone": "a"}, "runtimeClassName": "nvidia"}}),
+    ("spec.serving", {"precision": "BF16"}),
     ("spec.promotedStep", 12000),  # on creation: it waits for the step to appear
 ]
 REFUSED = [
@@ -184,6 +185,7 @@ REFUSED = [
     ("spec.training.terminationGracePeriodSeconds", 5, "greater than or equal to 10"),
     ("spec.audition.texts", [{"name": "a", "text": "好", "speaker": "Nobody"}], "only speakers that are listed"),
     ("spec.serving.replicas", -1, "greater than or equal to 0"),
+    ("spec.serving.precision", "bf16", "Unsupported value"),
     ("spec.promotedStep", 0, "greater than or equal to 1"),
     ("spec.promotedStepp", 1, 'unknown field "spec.promotedStepp"'),
 ]
@@ -217,6 +219,7 @@ ALWAYS_FREE = [
     {"training": {"placement": {"gpu": {"count": 0}}, "ranks": 2}},
     {"text": {"lexicon": {"重庆": "chong2 qing4"}}},
     {"serving": {"replicas": 3}},
+    {"serving": {"precision": "BF16"}},
     {"audition": {"texts": []}},
 ]
 

@@ -121,7 +121,7 @@ def voice(published: Published) -> Voice:
 def service(published: Published, ready: loading.Ready) -> Iterator[app.Service]:
     """A service that is ready."""
     made = app.new_service(published.serving_order())
-    made.telemetry.ready(ready.manifest.step, ready.warm_up_real_time_factor)
+    made.telemetry.ready(ready.manifest.step, ready.speaker.precision, ready.warm_up_real_time_factor)
     made.serving = app.Serving(speaker=ready.speaker, manifest=ready.manifest)
     yield made
     made.desk.close()

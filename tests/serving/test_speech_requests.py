@@ -181,7 +181,7 @@ def test_models_name_the_step_and_its_speakers(client: TestClient) -> None:
     [model] = client.get("/v1/models").json()["data"]
     assert model == client.get("/v1/models/khazix").json()
     assert (model["id"], model["object"]) == ("khazix", "model")
-    assert model["kelong"]["step"] == 3000
+    assert (model["kelong"]["step"], model["kelong"]["precision"]) == (3000, "FP32")
     assert model["kelong"]["speakers"] == ["Khazix", "小明"]
     assert refusal(client.get("/v1/models/other"), 404)["code"] == "model_not_found"
 
@@ -217,6 +217,7 @@ def test_metrics_count_requests_characters_and_seconds(client: TestClient) -> No
     assert float(figures['kelong_speech_audio_seconds_total{model="khazix"}']) == pytest.approx(spoken.duration_s)
     assert float(figures['kelong_speech_queue{model="khazix"}']) == 0
     assert float(figures['kelong_serving_step{model="khazix"}']) == 3000
+    assert float(figures['kelong_serving_precision{model="khazix",precision="FP32"}']) == 1
 
 
 def test_the_page_needs_nothing_from_elsewhere(client: TestClient) -> None:

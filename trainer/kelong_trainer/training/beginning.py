@@ -65,7 +65,7 @@ def make(
     corpus: corpora.Corpus,
     saved: manifests.CheckpointManifest | None,
     seat: Seat,
-    precision: step.Precision | None = None,
+    precision: orders.Precision | None = None,
 ) -> Training:
     """The state to train: that of a checkpoint, or what the order begins with.
 
@@ -107,7 +107,7 @@ def facts(context: RunContext, training: Training, seat: Seat) -> state.Facts:
     )
 
 
-def _begin(context: RunContext, corpus: corpora.Corpus, precision: step.Precision | None) -> Training:
+def _begin(context: RunContext, corpus: corpora.Corpus, precision: orders.Precision | None) -> Training:
     beginning = initial.find(context)
     config = beginning.adapt(_config(context, corpus))
     settings = _settings(context, config, precision)
@@ -129,7 +129,7 @@ def _resume(
     corpus: corpora.Corpus,
     saved: manifests.CheckpointManifest,
     seat: Seat,
-    precision: step.Precision | None,
+    precision: orders.Precision | None,
 ) -> Training:
     if saved.corpus_digest != codec.digest(corpus):
         raise BadData(
@@ -191,7 +191,7 @@ def _fresh(context: RunContext, config: voice_config.VoiceConfig, settings: step
 
 
 def _settings(
-    context: RunContext, config: voice_config.VoiceConfig, precision: step.Precision | None
+    context: RunContext, config: voice_config.VoiceConfig, precision: orders.Precision | None
 ) -> step.StepSettings:
     """What every step is told, with the WavLM that the order names; without one none of it is imported."""
     training, address = context.order.training, context.order.model.sources.wavlm

@@ -20,11 +20,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.distributed as dist
-from kelong_contract import codec
+from kelong_contract import codec, orders
 from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
 
 from kelong_trainer.context import Stopped
@@ -53,7 +52,7 @@ class Told:
     attempt: int
     corpus_digest: str
     step: int
-    precision: Literal["FP32", "BF16"]
+    precision: orders.Precision
     format: int = 1
 
 
