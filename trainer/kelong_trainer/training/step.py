@@ -10,7 +10,6 @@ B batch, S samples, M segment frames, T phonemes.
 from __future__ import annotations
 
 import dataclasses
-import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -30,8 +29,6 @@ from kelong_trainer.training.state import TrainingState
 if TYPE_CHECKING:  # who has no WavLM does not import what it needs
     from kelong_trainer.training.wavlm import Ears
 
-log = logging.getLogger(__name__)
-
 # Gradient norms above which a network's gradient is scaled down.
 LARGEST_NORMS = {
     "generator": 500.0,
@@ -49,9 +46,6 @@ class Diverged(Exception):
         self.good_until = good_until
 
 
-Precision = Literal["FP32", "BF16"]
-
-
 @dataclass(frozen=True, kw_only=True)
 class StepSettings:
     """What does not change from step to step.
@@ -62,7 +56,7 @@ class StepSettings:
     """
 
     seed: int
-    precision: Precision
+    precision: orders.Precision
     profile: Literal["fixed", "as-original"]
     weights: orders.LossWeights = field(default_factory=orders.LossWeights)
     text_feature_dropout: float = 0.0
@@ -82,7 +76,7 @@ class StepResult:
 
 
 def settings(
-    training: orders.Training, config: VoiceConfig, precision: Precision, ears: Ears | None = None
+    training: orders.Training, config: VoiceConfig, precision: orders.Precision, ears: Ears | None = None
 ) -> StepSettings:
     """The settings that an order means for a voice.
 
@@ -105,12 +99,9 @@ def settings(
     )
 
 
-def precision(training: orders.Training, on: torch.device) -> Precision:
+def precision(training: orders.Training, on: torch.device) -> orders.Precision:
     """What a step computes in: what the order says, but full precision where bfloat16 would only be emulated."""
-    if training.precision == "BF16" and not device.fast_bfloat16(on):
-        log.warning("this %s has no fast bfloat16: training computes in FP32, which is faster here", on.type.upper())
-        return "FP32"
-    return training.precision
+    return device.precision(training.precision, on, "training computes")
 
 
 def run(
