@@ -1,4 +1,4 @@
-"""The report of a real corpus in a real browser: its numbers, its sounds, and what a person says on it."""
+"""The report of a real corpus in a real browser: its sounds, and what a person says on it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from kelong_contract import accounts, codec, corpora, layout, store
+from kelong_contract import layout, store
 from kelong_trainer import context, pipeline
 from kelong_trainer.corpus.report import doubt
 from selenium import webdriver
@@ -30,10 +30,6 @@ def place(prepared: Any, tmp_path: pathlib.Path) -> store.FolderStore:
 
 def show(browser: webdriver.Chrome, at: store.FolderStore, key: str) -> None:
     browser.get((at.root / key).as_uri())
-
-
-def values(within: WebElement) -> list[float]:
-    return [float(item.get_attribute("value") or "nan") for item in within.find_elements(By.CSS_SELECTOR, "data")]
 
 
 def changes(browser: webdriver.Chrome) -> str | None:
@@ -61,57 +57,6 @@ def play(browser: webdriver.Chrome, made: WebElement) -> float:
     heard = WebDriverWait(browser, PATIENCE_S)
     heard.until(lambda _: browser.execute_script("return arguments[0].currentTime > 0.1", audio))
     return float(browser.execute_script("arguments[0].pause(); return arguments[0].duration", audio))
-
-
-def test_every_number_on_the_page_is_the_corpuss(
-    prepared: Any, place: store.FolderStore, browser: webdriver.Chrome
-) -> None:
-    corpus: corpora.Corpus = prepared.corpus
-    voice = prepared.order.voice.place()
-    report = codec.loads(corpora.CorpusReport, place.get(layout.corpus_report(voice)), "the report")
-    show(browser, place, report.page)
-
-    held_out = set(corpus.held_out)
-    trained = [clip for clip in corpus.clips if clip.sha256 not in held_out]
-    totals = {
-        item.get_attribute("data-name"): float(item.get_attribute("value") or "nan")
-        for item in browser.find_elements(By.CSS_SELECTOR, ".totals data")
-    }
-    assert totals["recordings"] == len(corpus.recordings)
-    assert totals["duration_s"] == pytest.approx(sum(item.duration_s for item in corpus.recordings))
-    assert totals["kept_s"] == pytest.approx(sum(clip.duration_s for clip in trained))
-    assert totals["clips"] == len(trained)
-    for grade in "ABC":
-        assert totals.get(f"grade-{grade}", 0) == sum(clip.grade == grade for clip in trained)
-
-    places = browser.find_elements(By.CSS_SELECTOR, ".legend tbody tr")
-    shown = {item.get_attribute("data-reason") or "": values(item) for item in places}
-    wanted = {"": [len(trained), sum(clip.duration_s for clip in trained)]}
-    for reason in sorted({item.reason for item in corpus.rejections}):
-        lost = [item.duration_s for item in corpus.rejections if item.reason == reason]
-        wanted[reason] = [len(lost), sum(lost)]
-    assert shown.keys() - {"HeldOut"} == wanted.keys()
-    for reason, numbers in wanted.items():
-        assert shown[reason] == pytest.approx(numbers), reason
-    assert sum(item[1] for item in shown.values()) == pytest.approx(totals["duration_s"])
-
-    table = browser.find_elements(By.CSS_SELECTOR, "#recordings tbody tr")
-    assert len(table) == len(corpus.recordings)
-    for line, recording, account in zip(table, corpus.recordings, accounts.balance(corpus), strict=True):
-        cells = line.find_elements(By.TAG_NAME, "td")
-        assert recording.key == PREFIX + cells[0].text
-        assert values(cells[2]) + values(cells[3]) == pytest.approx([account.duration_s, account.kept_s])
-        left = {
-            item.get_attribute("data-reason"): values(item)[0]
-            for item in cells[4].find_elements(By.CSS_SELECTOR, "[data-reason]")
-        }
-        assert left == pytest.approx(account.rejected_s)
-
-    for grade_or_all, count in (("kept", len(trained)), ("left", len([i for i in corpus.rejections if i.sha256]))):
-        if count:
-            choose(browser, grade_or_all)
-            assert browser.find_element(By.ID, "found").get_attribute("data-count") == str(count)
-    assert browser.get_log("browser") == []
 
 
 def test_a_person_listens_corrects_undoes_and_takes_the_corrections_along(

@@ -158,18 +158,18 @@ def _notes(corpus: corpora.Corpus) -> list[Advice]:
 
 def _damaged(corpus: corpora.Corpus) -> list[Advice]:
     damaged = [
-        item.key
+        item
         for item in corpus.recordings
         if item.sound is not None and item.sound.damaged_packets >= DAMAGED_PACKETS and item.duration_s
     ]
     if not damaged:
         return []
-    zh, en = _list(corpus, damaged)
+    zh, en = _list(corpus, [item.key for item in damaged])
     return [
         Advice(
             chinese=f"{zh} 有损坏的部分，已经略过：有原件的话请重新上传。",
             english=f"parts of {en} are damaged and were left out: upload the original if there is one.",
-            weight=sum(item.duration_s for item in corpus.recordings if item.key in damaged),
+            weight=sum(item.duration_s for item in damaged),
         )
     ]
 
@@ -301,6 +301,11 @@ _RULES: tuple[Callable[[corpora.Corpus], list[Advice]], ...] = (
         "Music",
         chinese="有 {0}带着音乐，没有使用（{1}）：请上传没有配乐的录音。",
         english="{0} have music and are not used ({1}): bring recordings without it.",
+    ),
+    _by_reason(
+        "Hum",
+        chinese="有 {0}电源的嗡嗡声太大，没有使用（{1}）：请换一根线或一个插座，让话筒远离电源。",
+        english="{0} hum too loudly and are not used ({1}): try another cable or socket, away from power supplies.",
     ),
     _by_reason(
         "Noisy",

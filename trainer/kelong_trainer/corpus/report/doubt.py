@@ -12,11 +12,16 @@ from kelong_trainer.corpus.clips import grading
 SHARE = 0.05  # of the clips; whoever reads no more than these finds most of the wrong labels
 
 
+def measured(clip: corpora.Clip) -> corpora.Measures:
+    """What was measured of a clip; one that was not judged has the recogniser's own word."""
+    if clip.measures.confidence is not None:
+        return clip.measures
+    return dataclasses.replace(clip.measures, confidence=clip.confidence)
+
+
 def trust(clip: corpora.Clip) -> float:
-    """How far a label can be trusted, 0 to 1; a clip that was not measured has the recogniser's own word."""
-    if clip.measures.confidence is None:
-        return grading.trust(dataclasses.replace(clip.measures, confidence=clip.confidence))
-    return grading.trust(clip.measures)
+    """How far a label can be trusted, 0 to 1."""
+    return grading.trust(measured(clip))
 
 
 def least_trusted(corpus: corpora.Corpus) -> tuple[corpora.Clip, ...]:

@@ -4,6 +4,7 @@
 const el = (id) => document.getElementById(id);
 const corpus = JSON.parse(el("corpus").textContent);
 const ROWS = 20;
+const MOST_CHOICES = 300; // nobody finds one of more files in a list; searching for its name does
 const KEPT_UNDER = `kelong-corrections:${corpus.digest}`;
 const applied = new Map(corpus.applied.map((line) => [line.sha256, line]));
 const items = new Map(corpus.clips.map((clip) => [clip.sha256, clip]));
@@ -26,10 +27,13 @@ function make(name, attributes = {}, ...children) {
   return made;
 }
 
+// As the page's own clock: 1:02:03, or 2:03.4 below an hour.
 function clock(seconds) {
-  const tenths = Math.round(seconds * 10) / 10;
-  const minutes = Math.floor(tenths / 60);
-  return `${minutes}:${(tenths - 60 * minutes).toFixed(1).padStart(4, "0")}`;
+  const tenths = Math.round(seconds * 10);
+  const two = (number) => String(Math.floor(number)).padStart(2, "0");
+  if (tenths < 36000) return `${Math.floor(tenths / 600)}:${two((tenths % 600) / 10)}.${tenths % 10}`;
+  const whole = Math.round(seconds);
+  return `${Math.floor(whole / 3600)}:${two((whole / 60) % 60)}:${two(whole % 60)}`;
 }
 
 const value = (number, shown) => make("data", { value: number }, shown);
@@ -156,6 +160,7 @@ const MEASURES = [
   ["reading_tone", "朗读腔 reading tone", 2],
 ];
 const CORRECTED = { text: "文字已改 text corrected", keep: "人工保留 kept by hand", speaker: "说话人已改 speaker corrected" };
+const graded = (grade) => (clip) => clip.grade === grade && !clip.heldOut; // as the totals count them
 let clipPage = 0;
 
 function choices() {
@@ -165,7 +170,7 @@ function choices() {
     if (count || name === "changed") options.push(make("option", { value: name }, `${label} (${count})`));
   }
   for (const grade of ["A", "B", "C"]) {
-    const count = corpus.clips.filter((clip) => clip.grade === grade).length;
+    const count = corpus.clips.filter(graded(grade)).length;
     if (count) options.push(make("option", { value: `grade-${grade}` }, `${grade} 级 grade ${grade} (${count})`));
   }
   for (const [reason, [chinese, english]] of Object.entries(corpus.reasons)) {
@@ -174,6 +179,8 @@ function choices() {
   }
   el("show").replaceChildren(...options);
   const used = [...new Set(corpus.clips.map((clip) => clip.recording))].sort((one, other) => one - other);
+  el("of").parentElement.hidden = used.length > MOST_CHOICES;
+  if (used.length > MOST_CHOICES) used.length = 0;
   el("of").replaceChildren(
     make("option", { value: "" }, "全部 all"),
     ...used.map((index) => make("option", { value: index }, corpus.recordings[index].name)),
@@ -183,12 +190,14 @@ function choices() {
 function found() {
   const show = el("show").value;
   const [kind, detail] = [show.split("-")[0], show.split("-").slice(1).join("-")];
-  const belongs = { grade: (clip) => clip.grade === detail, reason: (clip) => clip.reason === detail }[kind] ?? SHOWN[show]?.[1];
+  const belongs = { grade: graded(detail), reason: (clip) => clip.reason === detail }[kind] ?? SHOWN[show]?.[1];
   const of = el("of").value;
   const words = el("search").value.trim();
   const clips = corpus.clips.filter(
     (clip) =>
-      belongs?.(clip) && (of === "" || clip.recording === Number(of)) && (words === "" || now(clip).text.includes(words)),
+      belongs?.(clip) &&
+      (of === "" || clip.recording === Number(of)) &&
+      (words === "" || now(clip).text.includes(words) || corpus.recordings[clip.recording].name.includes(words)),
   );
   if (show === "doubtful") clips.sort((one, other) => corpus.doubtful.indexOf(one.sha256) - corpus.doubtful.indexOf(other.sha256));
   return clips;
@@ -327,11 +336,11 @@ function recordingRow(recording) {
     ["用于训练", value(recording.kept_s, clock(recording.kept_s))],
     null, // what was left out
     ["格式", recording.format ?? "—"],
-    ["LUFS", ...figure(recording.loudness_lufs, 1)],
-    ["dBTP", ...figure(recording.true_peak_dbfs, 1)],
-    ["dBFS", ...figure(recording.noise_floor_dbfs, 0)],
+    ["响度 LUFS", ...figure(recording.loudness_lufs, 1)],
+    ["峰值 dBTP", ...figure(recording.true_peak_dbfs, 1)],
+    ["底噪 dBFS", ...figure(recording.noise_floor_dbfs, 0)],
   ];
-  const isNumber = new Set(["时长", "用于训练", "LUFS", "dBTP", "dBFS"]);
+  const isNumber = new Set(["时长", "用于训练", "响度 LUFS", "峰值 dBTP", "底噪 dBFS"]);
   return make(
     "tr",
     {},

@@ -10,6 +10,7 @@ import hashlib
 import html
 import importlib.resources
 import json
+import math
 import string
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from kelong_contract import corpora, orders
 
 from kelong_trainer.corpus.report import advice, histograms, names, payload
+from kelong_trainer.scoring import held_out
 
 VERSION = 2  # raise when the same corpus would give another page
 SHOWN_NOTES = 5  # more are folded up
@@ -46,6 +48,7 @@ def make(
         bar=_bar(totals),
         places=_places(totals),
         whole=_value(totals.duration_s, clock(totals.duration_s)),
+        all_of_it=_value(1.0, "100.0%") if totals.duration_s else "—",
         advice=_advice(advised, remarks),
         figures=_figures(corpus, slicing),
         folder=_folder(corpus),
@@ -57,10 +60,10 @@ def make(
 
 
 def clock(seconds: float) -> str:
-    """A length of time as people read it: 1:02:03, or 2:03.4 below an hour."""
-    tenths = round(seconds * 10)
+    """A length of time as people read it: 1:02:03, or 2:03.4 below an hour; halves go up, as in the script."""
+    tenths = math.floor(seconds * 10 + 0.5)
     if tenths >= 36_000:
-        whole = round(seconds)
+        whole = math.floor(seconds + 0.5)
         return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
     return f"{tenths // 600}:{tenths % 600 // 10:02d}.{tenths % 10}"
 
@@ -161,8 +164,8 @@ def _advice(advised: Sequence[advice.Advice], remarks: Sequence[str]) -> str:
 
 
 def _figures(corpus: corpora.Corpus, slicing: orders.Slicing) -> str:
-    """Histograms of what is trained on, and of what was held out of it."""
-    clips = corpus.clips
+    """Histograms of what is trained on."""
+    clips = held_out.trained_on(corpus)
     lengths = [clip.duration_s for clip in clips]
     aim = (slicing.aim_min_s, slicing.aim_max_s)
     inside = sum(aim[0] <= length <= aim[1] for length in lengths)

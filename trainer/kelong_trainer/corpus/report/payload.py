@@ -10,6 +10,7 @@ from typing import Any
 from kelong_contract import accounts, corpora
 
 from kelong_trainer.corpus.report import advice, doubt, names
+from kelong_trainer.scoring import held_out
 
 DIGITS = 4  # of measures; nobody hears more
 MOST_REMARKS = 5  # on one recording; their seconds are all in its sums
@@ -23,9 +24,9 @@ def payload(corpus: corpora.Corpus, digest: str) -> dict[str, Any]:
     speakers = list(corpus.speakers)
     places = {recording.key: index for index, recording in enumerate(corpus.recordings)}
     owners = {recording.key: recording.speaker for recording in corpus.recordings}
-    held_out = set(corpus.held_out)
+    spared = set(corpus.held_out)
     short = advice.short_names(corpus)
-    clips = [_clip(clip, places, speakers, clip.sha256 in held_out) for clip in corpus.clips]
+    clips = [_clip(clip, places, speakers, clip.sha256 in spared) for clip in corpus.clips]
     clips += [
         _left_out(item, places, speakers.index(owners[item.recording]), short[item.recording])
         for item in corpus.rejections
@@ -62,7 +63,7 @@ def _clip(clip: corpora.Clip, places: Mapping[str, int], speakers: list[str], is
         end_s=clip.end_s,
         text=clip.text,
         speaker=speakers.index(clip.speaker),
-        measures=_measures(clip.measures, clip.confidence),
+        measures=_measures(doubt.measured(clip)),
         grade=clip.grade,
         findings=[finding.message for finding in clip.findings],
         marks=len(clip.marks),
@@ -79,7 +80,7 @@ def _left_out(item: corpora.Rejection, places: Mapping[str, int], speaker: int, 
         end_s=item.end_s,
         text=item.text,
         speaker=speaker,
-        measures=_measures(item.measures, None),
+        measures=_measures(item.measures),
         reason=item.reason,
         message=_shortened(item, name),
     )
@@ -96,49 +97,56 @@ def _present(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value or name in always}
 
 
-def _measures(measures: corpora.Measures, confidence: float | None) -> dict[str, float]:
+def _measures(measures: corpora.Measures) -> dict[str, float]:
     known = dataclasses.asdict(measures)
-    if known["confidence"] is None:
-        known["confidence"] = confidence
     return {name: round(value, DIGITS) for name, value in known.items() if value is not None}
 
 
 def _recordings(corpus: corpora.Corpus, short: Mapping[str, str]) -> list[dict[str, Any]]:
     listenings = {listening.key: listening for listening in corpus.listenings}
+    kept_s: dict[str, float] = collections.defaultdict(float)
+    spared_s: dict[str, float] = collections.defaultdict(float)
+    spared = set(corpus.held_out)
+    for clip in corpus.clips:
+        of = spared_s if clip.sha256 in spared else kept_s
+        of[clip.recording] += clip.duration_s
     told: dict[str, list[str]] = collections.defaultdict(list)
     for item in corpus.rejections:
         if not item.sha256 and item.reason != "Silence":
             told[item.recording].append(_shortened(item, short[item.recording]))
     return [
-        _recording(recording, account, short[recording.key], listenings.get(recording.key), told[recording.key])
+        _recording(recording, account, kept_s[recording.key], spared_s[recording.key], short[recording.key])
+        | _heard(recording, listenings.get(recording.key), told[recording.key])
         for recording, account in zip(corpus.recordings, accounts.balance(corpus), strict=True)
     ]
 
 
 def _recording(
-    recording: corpora.Recording,
-    account: accounts.Account,
-    name: str,
-    listening: corpora.Listening | None,
-    remarks: list[str],
+    recording: corpora.Recording, account: accounts.Account, kept_s: float, spared_s: float, name: str
 ) -> dict[str, Any]:
-    sound = recording.sound
-    more = [f"and {len(remarks) - MOST_REMARKS} more"] * (len(remarks) > MOST_REMARKS)
-    found: dict[str, Any] = {
+    """Where its seconds went; of those in clips `spared_s` are held out."""
+    left = account.rejected_s | ({held_out.REASON: spared_s} if spared_s else {})
+    return {
         "name": name,
         "speaker": recording.speaker,
         "duration_s": recording.duration_s,
-        "kept_s": account.kept_s,
-        "left": sorted(account.rejected_s.items(), key=lambda pair: -pair[1]),
-        "remarks": [*remarks[:MOST_REMARKS], *more],
+        "kept_s": kept_s,
+        "left": sorted(left.items(), key=lambda pair: -pair[1]),
     }
+
+
+def _heard(recording: corpora.Recording, listening: corpora.Listening | None, remarks: list[str]) -> dict[str, Any]:
+    """What was found in it, as far as anything was."""
+    sound = recording.sound
+    more = [f"and {len(remarks) - MOST_REMARKS} more"] * (len(remarks) > MOST_REMARKS)
+    found: dict[str, Any] = {"remarks": [*remarks[:MOST_REMARKS], *more]}
     if sound is not None:
         found["format"] = _format(sound)
         found["true_peak_dbfs"] = sound.true_peak_dbfs
         if sound.loudness_lufs is not None:
             found["loudness_lufs"] = sound.loudness_lufs
         if sound.damaged_packets:
-            found["remarks"] = [f"{sound.damaged_packets} damaged packets were left out", *found["remarks"]]
+            found["remarks"] = [f"damaged packets left out: {sound.damaged_packets}", *found["remarks"]]
     if listening is not None:
         found["noise_floor_dbfs"] = listening.noise_floor_dbfs
     return found
