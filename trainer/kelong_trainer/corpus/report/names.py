@@ -31,7 +31,7 @@ REASONS: dict[str, Name] = {
     "Unspeakable": Name("文字读不出", "text cannot be spoken", "text"),
     "UncertainText": Name("文字不可靠", "text cannot be trusted", "text"),
     "OtherSpeaker": Name("别人的声音", "another speaker", "other"),
-    "Hum": Name("有交流声", "hum"),
+    "Hum": Name("有交流声", "hum", "sound"),
     "Noisy": Name("噪声大", "noisy", "sound"),
     "Clipped": Name("爆音", "clipped", "sound"),
     "LowQuality": Name("音质差", "poor sound", "sound"),
