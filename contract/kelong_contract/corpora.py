@@ -29,6 +29,7 @@ Reason = Literal[
     "Unspeakable",
     "UncertainText",
     "OtherSpeaker",
+    "Hum",
     "Noisy",
     "Clipped",
     "LowQuality",
@@ -146,11 +147,22 @@ class VoiceStretch:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Hum:
+    """A stretch of a recording in which the mains hum, at 50 or 60 Hz, and the level of all its lines together."""
+
+    start_s: float
+    end_s: float
+    hz: float
+    level_dbfs: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Listening:
     """What was heard in one recording before anybody asked for words.
 
-    `speech` are the voice activity detector's stretches, `music` those where music plays. `voices` is empty where no
-    embedding model is configured. `noise_floor_dbfs` is the level of the quiet between words.
+    `speech` are the voice activity detector's stretches, `music` those where music plays, `hum` where the mains hum.
+    `voices` is empty where no embedding model is configured. `noise_floor_dbfs` is the level of the quiet between
+    words.
     """
 
     key: str
@@ -158,6 +170,7 @@ class Listening:
     speech: tuple[Stretch, ...]
     breaths: tuple[Breath, ...] = ()
     music: tuple[Stretch, ...] = ()
+    hum: tuple[Hum, ...] = ()
     voices: tuple[VoiceStretch, ...] = ()
 
 
@@ -212,7 +225,8 @@ class Measures:
     `agreement` is 1 - the error rate, in syllables of which a wrong tone is half wrong, of the label against what a
     second look heard (the second recogniser's words, or the recogniser's own for a supplied transcript), `similarity`
     the cosine with the speaker's own embedding (over two stretches, where it is least), `dnsmos` the overall quality
-    (1 to 5), `snr_db` speech over the noise floor, `reading_tone` 0 (talk) to 1 (read aloud): a note, never a gate.
+    (1 to 5), `snr_db` speech over the noise floor, `hum_share` the part of that noise that is the mains' hum,
+    `reading_tone` 0 (talk) to 1 (read aloud): a note, never a gate.
     """
 
     confidence: float | None = None
@@ -220,6 +234,7 @@ class Measures:
     similarity: float | None = None
     dnsmos: float | None = None
     snr_db: float | None = None
+    hum_share: float | None = None
     clipped_share: float | None = None
     music_share: float | None = None
     syllables_per_s: float | None = None

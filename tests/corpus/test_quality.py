@@ -45,7 +45,7 @@ def test_a_clip_without_pauses_has_the_room_of_its_recording():
 
 def test_where_nobody_speaks_there_is_no_ratio_and_where_nothing_measures_nothing_is_told():
     measured = quality.measure(clip(-20, -60), 100.0, listening(speech=()), None)
-    assert measured == corpora.Measures(clipped_share=0.0, music_share=0.0)
+    assert measured == corpora.Measures(clipped_share=0.0, music_share=0.0, hum_share=0.0)
 
 
 def test_digital_silence_is_no_division_by_nothing():

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 VERSION = 1
 NEAR_S = 1.0  # what is farther from a clip has no part in its measures
 
-_Timed = corpora.Stretch | corpora.VoiceStretch | corpora.Word | corpora.ClippedStretch
+_Timed = corpora.Stretch | corpora.VoiceStretch | corpora.Word | corpora.ClippedStretch | corpora.Hum
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,6 +204,7 @@ def _inside(
         "speech": near(listening.speech),
         "clipped": near(clipped),
         "music": near(listening.music),
+        "hum": near(listening.hum),
         "voices": near(listening.voices),
         "words": near(transcript.words),
         "heard": near(transcript.heard),

@@ -1,4 +1,4 @@
-"""Hears how each recording sounds before anybody asks for words: speech, the room, breaths, music, who speaks.
+"""Hears how each recording sounds before anybody asks for words: speech, the room, breaths, music, hum, who speaks.
 
 What was heard of a recording is kept in the store as soon as it is done, by its content and all that the result depends
 on, and of a long one each two minutes: a pod that is killed loses no more than that.
@@ -18,13 +18,13 @@ from kelong_speech import sources
 
 from kelong_trainer import documents, telemetry
 from kelong_trainer.context import BadOrder, RunContext
-from kelong_trainer.corpus.listening import breaths, music, speakers, voice_activity, voices
+from kelong_trainer.corpus.listening import breaths, hum, music, speakers, voice_activity, voices
 from kelong_trainer.corpus.sound import decoding, noise
 from kelong_trainer.corpus.sources import recordings
 
-VERSION = 1
+VERSION = 2
 
-T = TypeVar("T", corpora.Stretch, corpora.Breath)
+T = TypeVar("T", corpora.Stretch, corpora.Breath, corpora.Hum)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,7 @@ class Part:
 
     breaths: tuple[corpora.Breath, ...]
     music: tuple[corpora.Stretch, ...]
+    hum: tuple[corpora.Hum, ...] = ()
     voices: tuple[corpora.Stretch, ...] = ()
     vectors: str = ""
     format: int = 1
@@ -56,7 +57,7 @@ class Heard:
 
 def facts(context: RunContext) -> dict[str, object]:
     """What the result depends on besides the recordings and this code; raises BadOrder for a missing source."""
-    modules = (decoding, voice_activity, noise, breaths, music, voices)
+    modules = (decoding, voice_activity, noise, breaths, hum, music, voices)
     address = context.order.model.sources.speaker_embedding
     try:
         embedding = speakers.identity(address, context.order.voice.namespace, context.store)
@@ -129,6 +130,7 @@ class _Stage:
         speech: list[corpora.Stretch] = []
         inhales: list[corpora.Breath] = []
         played: list[corpora.Stretch] = []
+        hummed: list[corpora.Hum] = []
         stretches: list[corpora.Stretch] = []
         vectors: list[speakers.Vector] = []
         for window in voice_activity.windows(self._source.mono(recording)):
@@ -138,6 +140,7 @@ class _Stage:
             speech += _moved(window.speech, window.start_s)
             inhales += _moved(part.breaths, window.start_s)
             played += _moved(part.music, window.start_s)
+            hummed += _moved(part.hum, window.start_s)
             stretches += _moved(part.voices, window.start_s)
             vectors.extend(voices.unpack(part.vectors, len(part.voices)))
             advance(window.duration_s)
@@ -147,6 +150,7 @@ class _Stage:
             speech=tuple(speech),
             breaths=tuple(inhales),
             music=music.joined(played),
+            hum=hum.joined(hummed),
         )
         return Heard(listening=listening, voices=tuple(stretches), vectors=voices.pack(vectors))
 
@@ -157,7 +161,12 @@ class _Stage:
         store = self._context.store
         if is_kept and store.exists(key):
             return documents.parse(Part, store.get(key), key, documents.REMAKE)
-        part = Part(breaths=breaths.find(window.samples, window.speech), music=music.find(window.samples))
+        humming = hum.find(window.samples)
+        part = Part(
+            breaths=breaths.find(window.samples, window.speech),
+            music=music.find(window.samples, humming),
+            hum=tuple(found.stretch for found in humming),
+        )
         embedding = self._load()
         if embedding is not None:
             found, vectors = voices.embed(window.samples, voices.stretches(window.speech), embedding)

@@ -7,18 +7,21 @@ rejects; between it and what is good lie grades B and C. What nothing measured c
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from kelong_contract import corpora, orders
 
-VERSION = 2  # raise when the same measures would be graded otherwise than before
+VERSION = 3  # raise when the same measures would be graded otherwise than before
 GRADES: Final[tuple[corpora.Grade, ...]] = ("A", "B", "C")
 # From this many findings on a clip is C whatever they are.
 MANY_FINDINGS = 3
 # The part of a label in another script from which on it is told, and not trained on.
 FOREIGN_SHARE, MOST_FOREIGN_SHARE = 0.3, 0.7
+# From this part of the noise on it is the hum that is to be heard.
+HUM_SHARE = 0.5
 # What a rate that nobody speaks at takes from the trust in a label.
 RATE_DOUBT = 0.2
 
@@ -159,7 +162,7 @@ def verdict(
     """
     rejecting: list[tuple[corpora.Reason, corpora.Finding]] = []
     graded: list[tuple[float, corpora.Reason, corpora.Finding]] = []
-    for rule in _RULES:
+    for rule in map(functools.partial(_named, measures), _RULES):
         value, limit = getattr(measures, rule.measure), getattr(judging, rule.limit)
         if value is None or limit is None:
             continue
@@ -187,6 +190,13 @@ def verdict(
         reason=graded[0][1], message=f"its grade is {grade}, expected at least {judging.min_grade}"
     )
     return Verdict(grade=None, findings=(wanted, *findings), reason=graded[0][1])
+
+
+def _named(measures: corpora.Measures, rule: _Rule) -> _Rule:
+    """The rule, which says hum for noise where the noise is the mains'."""
+    if rule.reason != "Noisy" or (measures.hum_share or 0.0) < HUM_SHARE:
+        return rule
+    return dataclasses.replace(rule, reason="Hum", what="the speech's level above the hum of the mains")
 
 
 def trust(measures: corpora.Measures) -> float:

@@ -1,8 +1,9 @@
 """Where music plays, alone or under speech: numpy only, no model. Called while a recording is listened to.
 
 What tells music from all else here is that its tones stay: a note is held at one pitch, several at once, while the
-harmonics of a voice glide and break off with each syllable, noise has no tones, and the mains' hum never changes. So it
-counts the lines of the spectrogram that stay for a third of a second. Drums alone have none and are not found.
+harmonics of a voice glide and break off with each syllable, noise has no tones, and the mains' hum never changes and is
+told by `hum`. So it counts the lines of the spectrogram that stay for a third of a second. Drums alone have none and
+are not found.
 
 F frames of 128 ms each 32 ms, N frequencies 7.8 Hz apart.
 """
@@ -16,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 from kelong_contract.corpora import Stretch
 
+from kelong_trainer.corpus.listening import hum
 from kelong_trainer.corpus.listening.voice_activity import SAMPLE_RATE_HZ
 from kelong_trainer.corpus.sound import flagged
 
-VERSION = 1  # raise when the same sound would give other stretches than before
+VERSION = 2  # raise when the same sound would give other stretches than before
 WINDOW_SAMPLES: Final = 2048
 HOP_SAMPLES: Final = 512
 HOP_S: Final = HOP_SAMPLES / SAMPLE_RATE_HZ
@@ -35,6 +37,7 @@ BLOCK_S: Final = 3.0
 # Of the frames of a block. What speech and music have is in docs/corpus.md.
 LEAST_SHARE: Final = 0.15
 JOINED_S: Final = 3.0
+HUM_MARGIN_S: Final = 3.0  # where it begins and ends is known to a second; it lasts as a line for as long as a frame
 BLOCKS_AT_ONCE: Final = 1000  # of frames, so that the spectrogram of a long window stays small
 
 Samples = npt.NDArray[np.float32]
@@ -46,17 +49,25 @@ _USED: Final = (_HZ > LOWEST_HZ) & (_HZ < HIGHEST_HZ)
 _WINDOW: Final = np.hanning(WINDOW_SAMPLES)
 
 
-def find(samples: Samples) -> tuple[Stretch, ...]:
-    """The stretches with music in samples [S] at 16 kHz, in seconds from the first of them."""
-    return joined(_stretches(shares(samples) >= LEAST_SHARE, len(samples) / SAMPLE_RATE_HZ))
+def find(samples: Samples, humming: Sequence[hum.Found] = ()) -> tuple[Stretch, ...]:
+    """The stretches with music in samples [S] at 16 kHz, in seconds from the first of them.
+
+    `humming` is where the mains hum: their lines last too, and are no music.
+    """
+    return joined(_stretches(shares(samples, humming) >= LEAST_SHARE, len(samples) / SAMPLE_RATE_HZ))
 
 
-def shares(samples: Samples) -> npt.NDArray[np.float64]:
+def shares(samples: Samples, humming: Sequence[hum.Found] = ()) -> npt.NDArray[np.float64]:
     """For each second, the part of the frames around it that hold several lasting tones (0 to 1)."""
     levels = _levels(samples)
     if len(levels) < LINE_FRAMES:
         return np.zeros(0)
-    holds = (_lines(levels).sum(axis=1) >= LEAST_LINES).astype(np.float64)  # [F]
+    lines = _lines(levels)
+    for found in humming:
+        begin = max(int((found.stretch.start_s - HUM_MARGIN_S) / HOP_S), 0)
+        end = int((found.stretch.end_s + HUM_MARGIN_S) / HOP_S) + 1
+        lines[begin:end, _hummed(found)] = False
+    holds = (lines.sum(axis=1) >= LEAST_LINES).astype(np.float64)  # [F]
     sums = np.concatenate([[0.0], np.cumsum(holds)])
     seconds = max(1, int(len(samples) / SAMPLE_RATE_HZ))
     middle = (np.arange(seconds) + 0.5) / HOP_S
@@ -101,6 +112,12 @@ def _lasting(mask: Mask) -> Mask:
     for shift in range(LINE_FRAMES):
         lasting[shift : len(runs) + shift] |= runs
     return lasting
+
+
+def _hummed(found: hum.Found) -> Mask:
+    """Which frequencies a line of the hum may be taken for [N]."""
+    away_hz = np.abs(_HZ[_USED][:, None] - found.exact_hz * np.array(found.harmonics))
+    return np.asarray((away_hz <= 1.5 * SAMPLE_RATE_HZ / WINDOW_SAMPLES).any(axis=1))
 
 
 def _stretches(plays: Mask, length_s: float) -> tuple[Stretch, ...]:

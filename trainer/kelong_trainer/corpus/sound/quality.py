@@ -109,34 +109,54 @@ def measure(
     end_s = start_s + speech.duration_s
     overall = None if dnsmos is None else dnsmos(speech)
     music_s = _shared_s(listening.music, start_s, end_s)
-    snr_db = _snr_db(speech, start_s, listening)
+    floor_dbfs = _floor_dbfs(speech, start_s, listening)
+    snr_db = _snr_db(speech, start_s, listening, floor_dbfs)
     return corpora.Measures(
         similarity=_likeness(_least_similarity(listening.voices, start_s, end_s), snr_db),
         dnsmos=None if overall is None else round(overall, 3),
         snr_db=snr_db,
+        hum_share=_hum_share(speech, start_s, listening, floor_dbfs),
         clipped_share=_clipped_share(speech, start_s, clipped),
         music_share=round(music_s / speech.duration_s, 4) if end_s > start_s else None,
     )
 
 
-def _snr_db(speech: audio.Speech, start_s: float, listening: corpora.Listening) -> float | None:
+def _floor_dbfs(speech: audio.Speech, start_s: float, listening: corpora.Listening) -> float:
+    """The level of the quiet in a clip, or in its recording where the clip has none."""
+    levels = noise.levels(speech.samples, speech.sample_rate_hz)
+    quiet = levels[noise.is_quiet(_inside(speech, start_s, listening), len(levels))]
+    if len(quiet) * noise.FRAME_S < LEAST_QUIET_S:
+        return listening.noise_floor_dbfs
+    return float(np.percentile(quiet, noise.FLOOR_PERCENTILE))
+
+
+def _snr_db(speech: audio.Speech, start_s: float, listening: corpora.Listening, floor_dbfs: float) -> float | None:
     """The power of the speech above that of the quiet between, None where nobody speaks."""
     levels = noise.levels(speech.samples, speech.sample_rate_hz)
-    inside = [
+    spoken = ~noise.is_quiet(_inside(speech, start_s, listening), len(levels), margin_s=0.0)
+    if not spoken.any():
+        return None
+    spoken_power, floor_power = float(np.mean(10 ** (levels[spoken] / 10))), 10 ** (floor_dbfs / 10)
+    ratio = max(spoken_power - floor_power, floor_power / 10) / floor_power
+    return round(min(10 * float(np.log10(ratio)), MOST_SNR_DB), 2)
+
+
+def _hum_share(speech: audio.Speech, start_s: float, listening: corpora.Listening, floor_dbfs: float) -> float | None:
+    """The part of the quiet's power that is the mains' hum, 0 to 1."""
+    if not len(speech.samples):
+        return None
+    end_s = start_s + speech.duration_s
+    power = sum(10 ** (hum.level_dbfs / 10) * _shared_s([hum], start_s, end_s) for hum in listening.hum)
+    return round(min(power / speech.duration_s / 10 ** (floor_dbfs / 10), 1.0), 4)
+
+
+def _inside(speech: audio.Speech, start_s: float, listening: corpora.Listening) -> list[corpora.Stretch]:
+    """Where in the clip somebody speaks, counted from its start."""
+    return [
         corpora.Stretch(start_s=stretch.start_s - start_s, end_s=stretch.end_s - start_s)
         for stretch in listening.speech
         if stretch.end_s > start_s and stretch.start_s < start_s + speech.duration_s
     ]
-    spoken = ~noise.is_quiet(inside, len(levels), margin_s=0.0)
-    if not spoken.any():
-        return None
-    floor_dbfs = listening.noise_floor_dbfs
-    quiet = levels[noise.is_quiet(inside, len(levels))]
-    if len(quiet) * noise.FRAME_S >= LEAST_QUIET_S:
-        floor_dbfs = float(np.percentile(quiet, noise.FLOOR_PERCENTILE))
-    spoken_power, floor_power = float(np.mean(10 ** (levels[spoken] / 10))), 10 ** (floor_dbfs / 10)
-    ratio = max(spoken_power - floor_power, floor_power / 10) / floor_power
-    return round(min(10 * float(np.log10(ratio)), MOST_SNR_DB), 2)
 
 
 def _clipped_share(speech: audio.Speech, start_s: float, clipped: Sequence[corpora.ClippedStretch]) -> float | None:
@@ -182,5 +202,5 @@ def _likeness(similarity: float | None, snr_db: float | None) -> float | None:
     return round(min(similarity + NOISE_PER_DB * max(0.0, QUIET_SNR_DB - snr_db), 1.0), 4)
 
 
-def _shared_s(stretches: Sequence[corpora.Stretch], start_s: float, end_s: float) -> float:
+def _shared_s(stretches: Sequence[corpora.Stretch | corpora.Hum], start_s: float, end_s: float) -> float:
     return sum(max(0.0, min(item.end_s, end_s) - max(item.start_s, start_s)) for item in stretches)
