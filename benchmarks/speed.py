@@ -7,13 +7,14 @@ rounds: one of the plain reading, one of ours. Figures go to the terminal and, a
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import pathlib
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -21,7 +22,7 @@ import numpy as np
 import readings
 import torch
 from kelong_contract import orders
-from kelong_speech import alignment, audio, config, device, encoders, layers, synthesiser
+from kelong_speech import alignment, audio, config, device, encoders, synthesiser
 from kelong_speech.text import frontend
 from kelong_trainer.training import batches, discriminators, ranks, state, step
 from plain import front_end as plain_front_end
@@ -48,7 +49,7 @@ class Figure:
 
     def line(self) -> str:
         """For the terminal."""
-        return f"{self.name:34} {self.plain_s:9.4f} s {self.ours_s:9.4f} s {self.ratio:8.2f}x  {self.note}"
+        return f"{self.name:35} {self.plain_s:9.4f} s {self.ours_s:9.4f} s {self.ratio:8.2f}x  {self.note}"
 
 
 def race(plainly: Callable[[], object], ours: Callable[[], object], rounds: int) -> tuple[float, float]:
@@ -120,69 +121,86 @@ def infer(made: synthesiser.Synthesiser, said: encoders.TextBatch, seconds: floa
     return spoken.waveform[0, 0], length
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """One generator ready to speak in fp32, and the same in bf16, as a server keeps it."""
+
+    exact: synthesiser.Synthesiser
+    mixed: synthesiser.Synthesiser
+
+    @classmethod
+    def of(cls, made: synthesiser.Synthesiser) -> Pair:
+        """The generator itself and a copy."""
+        exact = made.requires_grad_(False)
+        mixed = copy.deepcopy(exact)
+        exact.settle()
+        mixed.settle("BF16")
+        return cls(exact=exact, mixed=mixed)
+
+    def saying(self, said: encoders.TextBatch, length: float) -> Sayings:
+        """How both say a text that is to last so long."""
+        manner = synthesiser.Manner(length=length)
+
+        def exact() -> torch.Tensor:
+            return self.exact.infer(said, [manner], [synthesiser.SeededNoise(3)]).waveform[0, 0]
+
+        def mixed() -> torch.Tensor:
+            with torch.autocast("cpu", torch.bfloat16):
+                return self.mixed.infer(said, [manner], [synthesiser.SeededNoise(3)]).waveform[0, 0]
+
+        return Sayings(fp32=exact, bf16=mixed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sayings:
+    """A text, said in fp32 and in bf16."""
+
+    fp32: Callable[[], torch.Tensor]
+    bf16: Callable[[], torch.Tensor]
+
+    def distance(self) -> str:
+        """How far bf16 is from fp32, over all samples."""
+        exact, rounded = self.fp32(), self.bf16()
+        noise_db = 10 * torch.log10((exact**2).sum() / ((exact - rounded) ** 2).sum()).item()
+        return f"{noise_db:.0f} dB from fp32{_unless_fast()}"
+
+
 @torch.no_grad()
 def inference(rounds: int, lengths_s: tuple[float, ...] = (4.0, 20.0)) -> list[Figure]:
-    """The full generator, plain and ours; the generator of `small`; bf16 where the CPU is fast at it."""
-    full, small = generator("zh-clap"), generator("small")
-    weights = {name: tensor.clone() for name, tensor in full.state_dict().items()}
-    for made in (full, small):
-        layers.settle(made.requires_grad_(False))
+    """The full generator, plain and ours, and that of `small`, each in fp32 and in bf16, fast at it or not."""
+    made = generator("zh-clap")
+    weights = {name: tensor.clone() for name, tensor in made.state_dict().items()}
+    full, small = Pair.of(made), Pair.of(generator("small"))
     return [figure for seconds in lengths_s for figure in _speak(full, small, weights, seconds, rounds)]
 
 
-def _speak(
-    full: synthesiser.Synthesiser, small: synthesiser.Synthesiser, weights: plain.Weights, seconds: float, rounds: int
-) -> list[Figure]:
-    said = text(full.config, seconds)
-    samples, length = infer(full, said, seconds)
+def _speak(full: Pair, small: Pair, weights: plain.Weights, seconds: float, rounds: int) -> Iterator[Figure]:
+    settings = full.exact.config
+    said = text(settings, seconds)
+    samples, length = infer(full.exact, said, seconds)
     manner, given = synthesiser.Manner(length=length), plain_text(said)
 
     def plainly() -> torch.Tensor:
-        return plain.infer(weights, given, full.config, manner, synthesiser.SeededNoise(3))
+        return plain.infer(weights, given, settings, manner, synthesiser.SeededNoise(3))
 
-    def ours() -> torch.Tensor:
-        return full.infer(said, [manner], [synthesiser.SeededNoise(3)]).waveform[0, 0]
+    ours = full.saying(said, length)
+    assert torch.allclose(plainly(), ours.fp32(), atol=1e-5), "the plain reading and ours give different samples"
+    audio_s = len(samples) / settings.audio.sample_rate_hz
+    yield _speech(f"generator, {seconds:g} s, fp32", audio_s, *race(plainly, ours.fp32, rounds))
+    yield _speech(f"generator, {seconds:g} s, bf16", audio_s, *race(plainly, ours.bf16, rounds), ours.distance())
 
-    audio_s = len(samples) / full.config.audio.sample_rate_hz
-    assert torch.allclose(plainly(), ours(), atol=1e-5), "the plain reading and ours give different samples"
-    return [
-        _speech(f"generator, {seconds:g} s, fp32", audio_s, *race(plainly, ours, rounds)),
-        _bf16(seconds, audio_s, plainly, ours, rounds),
-        _small(small, seconds, plainly, audio_s, rounds),
-    ]
-
-
-def _bf16(
-    seconds: float, audio_s: float, plainly: Callable[[], object], ours: Callable[[], torch.Tensor], rounds: int
-) -> Figure:
-    def mixed() -> torch.Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
-            return ours()
-
-    exact, rounded = ours(), mixed().float()
-    noise_db = 10 * torch.log10((exact**2).sum() / ((exact - rounded) ** 2).sum()).item()
-    name = f"generator, {seconds:g} s, bf16"
-    return _speech(name, audio_s, *race(plainly, mixed, rounds), note=f"{noise_db:.0f} dB from fp32{_unless_fast()}")
+    own_text = text(small.exact.config, seconds)
+    own_samples, own_length = infer(small.exact, own_text, seconds)
+    own = small.saying(own_text, own_length)
+    longer = audio_s * small.exact.config.audio.sample_rate_hz / len(own_samples)
+    for form, speak, note in (("fp32", own.fp32, ""), ("bf16", own.bf16, own.distance())):
+        plain_s, own_s = race(plainly, speak, rounds)
+        yield _speech(f"generator of small, {seconds:g} s, {form}", audio_s, plain_s, own_s * longer, note)
 
 
 def _unless_fast() -> str:
     fast = device.fast_bfloat16(torch.device("cpu"))
     return "" if fast else "; this CPU only emulates bf16, the program would keep fp32"
-
-
-def _small(
-    small: synthesiser.Synthesiser, seconds: float, plainly: Callable[[], object], audio_s: float, rounds: int
-) -> Figure:
-    said = text(small.config, seconds)
-    samples, length = infer(small, said, seconds)
-    manner = synthesiser.Manner(length=length)
-    own_s = len(samples) / small.config.audio.sample_rate_hz
-
-    def ours() -> object:
-        return small.infer(said, [manner], [synthesiser.SeededNoise(3)])
-
-    plain_s, ours_s = race(plainly, ours, rounds)
-    return _speech(f"generator of small, {seconds:g} s", audio_s, plain_s, ours_s * audio_s / own_s)
 
 
 def _speech(name: str, audio_s: float, plain_s: float, ours_s: float, note: str = "") -> Figure:
@@ -297,7 +315,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads to use (default: all cores)")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    print(f"{'':34} {'plain':>11} {'ours':>11} {'ratio':>9}   ({given.threads} threads, torch {torch.__version__})")
+    print(f"{'':35} {'plain':>11} {'ours':>11} {'ratio':>9}   ({given.threads} threads, torch {torch.__version__})")
     figures = []
     for name in given.parts or PARTS:
         for figure in PARTS[name](given.rounds):

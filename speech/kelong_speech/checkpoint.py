@@ -69,6 +69,11 @@ def differences(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor
     return faults
 
 
+def not_finite(tensors: dict[str, torch.Tensor]) -> list[str]:
+    """The names of the tensors that hold infinity or what is not a number."""
+    return [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
+
+
 def _grouped(names: list[str], others: dict[str, torch.Tensor]) -> list[str]:
     """The names, those of a part (`enc_q`, `enc_p.emo_vq`) together where the others have nothing of it."""
     groups: dict[str, list[str]] = {}

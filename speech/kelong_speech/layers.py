@@ -44,11 +44,17 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int = 1) 
     return functional.conv2d(x, weight.unsqueeze(2), bias, padding=(0, padding), dilation=(1, dilation))
 
 
-def settle(network: nn.Module) -> None:
-    """Compute every effective weight once and for all: for a network that only speaks from now on."""
+def settle(network: nn.Module, form: torch.dtype = torch.float32) -> None:
+    """Compute every effective weight once and for all: for a network that only speaks from now on.
+
+    The weights of its convolutions and matrix products are kept in `form`: where autocast to it is to run, it would
+    otherwise convert them each time.
+    """
     for module in network.modules():
         if isinstance(module, _WeightNorm):
-            module.settle()
+            module.settle(form)
+        elif isinstance(module, nn.Conv1d | nn.Linear):
+            module.to(form)
 
 
 class ChannelNorm(nn.Module):
@@ -84,9 +90,9 @@ class _WeightNorm(nn.Module):
         return torch._weight_norm(self.weight_v, self.weight_g, 0) if self._settled is None else self._settled
 
     @torch.no_grad()
-    def settle(self) -> None:
-        """Keep the effective weight as it is now."""
-        self._settled = self.weight()
+    def settle(self, form: torch.dtype) -> None:
+        """Keep the effective weight as it is now, in a number format."""
+        self._settled = self.weight().to(form)
 
 
 class NormedConv1d(_WeightNorm):

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from kelong_contract.orders import Precision
 from torch import Tensor, nn
 
-from kelong_speech import alignment, decoder, durations, encoders, flow, frames, vocos
+from kelong_speech import alignment, decoder, durations, encoders, flow, frames, layers, vocos
 from kelong_speech.config import VoiceConfig
 from kelong_speech.draws import Draws
 from kelong_speech.encoders import Posterior, Prior, TextBatch
@@ -171,6 +172,17 @@ class Synthesiser(nn.Module):
             speaker=speaker,
             lessons=lessons,
         )
+
+    def settle(self, precision: Precision = "FP32") -> None:
+        """Compute effective weights once and for all: for a generator that only speaks from now on.
+
+        With BF16 it speaks under autocast to bfloat16 alone; what that concerns is kept in bfloat16.
+        """
+        layers.settle(self)
+        if precision == "BF16":
+            for part in (self.frame_prior, self.flow, self.dec):
+                if part is not None:
+                    layers.settle(part, torch.bfloat16)
 
     @torch.no_grad()
     def infer(

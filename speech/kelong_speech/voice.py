@@ -15,7 +15,7 @@ from kelong_contract import layout, manifests
 from kelong_contract import store as stores
 from kelong_contract.orders import Precision
 
-from kelong_speech import audio, checkpoint, config, encoders, features, layers, script, synthesiser
+from kelong_speech import audio, checkpoint, config, encoders, features, script, synthesiser
 from kelong_speech.text import frontend
 
 _SEEDS = 2**63
@@ -64,7 +64,7 @@ class Voice:
         precision: Precision,
     ) -> None:
         self._generator = generator.to(device).eval().requires_grad_(False)
-        layers.settle(self._generator)
+        self._generator.settle(precision)
         self._text_encoder = text_encoder
         self._device = device
         self._front_end = front_end

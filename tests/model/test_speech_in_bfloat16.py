@@ -3,6 +3,8 @@
 Autocast does the same on a CPU that only emulates bfloat16, so this holds the numbers everywhere, and no speed.
 """
 
+import copy
+
 import pytest
 import torch
 from kelong_speech import config, synthesiser
@@ -48,6 +50,21 @@ def test_a_batch_of_the_lighter_presets(generator, random_text_batch):
     text = random_text_batch([9, 23, 15], text_feature_channels=24, style_channels=16)
     manners = [synthesiser.Manner(length=length, sdp_ratio=0.5) for length in LENGTHS]
     assert_alike(*in_both(generator, text, manners, seeded))
+
+
+def test_weights_kept_in_bfloat16_say_what_autocast_makes_of_full_ones(generator, random_text_batch):
+    text = random_text_batch([9], text_feature_channels=24, style_channels=16)
+    settled = copy.deepcopy(generator)
+    settled.settle("BF16")
+    with torch.autocast("cpu", torch.bfloat16):
+        converted, kept = (
+            made.infer(text, [synthesiser.Manner()], [synthesiser.SeededNoise(1)]).waveform
+            for made in (generator, settled)
+        )
+    assert torch.equal(kept, converted)
+    kinds = {part: {tensor.dtype for tensor in getattr(settled, part).parameters()} for part in ("dec", "flow", "dp")}
+    assert torch.bfloat16 in kinds["flow"] and torch.bfloat16 in kinds["dec"]
+    assert kinds["dp"] == {torch.float32}
 
 
 def test_the_original_with_the_recorded_weights(original, inputs, named_noise):
