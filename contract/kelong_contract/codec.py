@@ -79,13 +79,18 @@ def decode(kind: type[T], document: Any, what: str, rename: Rename = same_name, 
     """
     expected = {field.name: field.default for field in dataclasses.fields(typing.cast(Any, kind))}.get("format")
     if isinstance(expected, int) and isinstance(document, dict) and document.get("format") != expected:
-        found = document.get("format")
-        raise Malformed(what, [f"its format is {found!r}, this version reads format {expected}; upgrade Kelong"])
+        raise Malformed(what, [_other_format(document, expected)])
     faults: list[str] = []
     value = _decode(kind, document, "", rename, open_ended, faults)
     if faults:
         raise Malformed(what, faults)
     return typing.cast(T, value)
+
+
+def _other_format(document: dict[str, Any], expected: int) -> str:
+    if "format" not in document:
+        return f'it lacks "format": {expected}'
+    return f"its format is {document['format']!r}, this version reads format {expected}; upgrade Kelong"
 
 
 @functools.cache

@@ -51,6 +51,8 @@ def test_every_fault_is_reported_at_once() -> None:
 def test_another_format_is_refused_before_anything_else() -> None:
     with pytest.raises(codec.Malformed, match="its format is 2, this version reads format 1"):
         codec.loads(Outer, json.dumps({"format": 2, "new": True}).encode(), "the manifest")
+    with pytest.raises(codec.Malformed, match='it lacks "format": 1'):
+        codec.loads(Outer, json.dumps({"name": "x"}).encode(), "the manifest")
 
 
 def test_what_is_not_json_is_said_to_be_none() -> None:

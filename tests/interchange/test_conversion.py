@@ -114,6 +114,15 @@ def test_every_tensor_that_does_not_fit_is_named(bring):
     assert "dp.proj.weight is float32[1, 2, 1], expected float32[1, 64, 1]" in sentence
 
 
+def test_numbers_that_are_not_finite_are_refused(bring):
+    def spoil(content):
+        content.model["dp.proj.weight"] = torch.full_like(content.model["dp.proj.weight"], torch.nan)
+        return content
+
+    with pytest.raises(original_files.Unusable, match=r"not finite, in dp\.proj\.weight: training had failed"):
+        bring(spoil)
+
+
 def test_an_optimiser_of_another_network_is_refused_and_can_be_left_out(bring):
     def spoil(content):
         held = content.optimiser

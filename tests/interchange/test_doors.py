@@ -225,6 +225,7 @@ def test_the_running_mean_or_what_training_goes_on_from(here, run, small_config,
         (("import", "nowhere", "--to", "store:a"), "the folder nowhere cannot be read"),
         (("import", ".", "--to", "hub:a/b@c"), "'hub:a/b@c' is not a place in the store, expected store:PREFIX"),
         (("mirror", "none"), "'none' has no usual place"),
+        (("mirror", "hub:a/b"), "'hub:a/b' names no revision, which a copy is kept by: write hub:ORG/NAME@REV"),
     ],
 )
 def test_a_wrong_argument_is_one_sentence(here, run, said, tmp_path, monkeypatch, arguments, said_of):

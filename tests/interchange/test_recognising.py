@@ -110,3 +110,13 @@ def test_the_experiment_with_another_text_encoder_is_refused(shaped, zh_clap):
 
     with pytest.raises(original_files.Unusable, match="ZH-BGE-Bert"):
         recognise(shaped(zh_clap, change))
+
+
+@pytest.mark.parametrize("lacking", ["dec.conv_pre.weight", "enc_p.emb.weight", "enc_p.bert_pre_proj.weight"])
+def test_a_file_that_lacks_a_tensor_is_still_known_for_what_it_is(shaped, zh_clap, lacking):
+    assert recognise(shaped(zh_clap, lambda tensors: tensors.pop(lacking))).variant == "zh-clap"
+
+
+def test_a_file_without_its_table_of_speakers_is_refused_by_that_name(shaped, zh_clap):
+    with pytest.raises(original_files.Unusable, match=r"G_0\.pth lacks emb_g\.weight, the table of speakers"):
+        recognise(shaped(zh_clap, lambda tensors: tensors.pop("emb_g.weight")))

@@ -161,7 +161,10 @@ def _import(given: argparse.Namespace, store: stores.Store) -> None:
     lacking = [original_files.file_name(name, weights.step) for name in ("D", "WD", "DUR")]
     lacking = [name for name in lacking if name.partition("_")[0] not in weights.networks]
     if lacking:
-        print(f"not among the files: {', '.join(lacking)}; training needs what its order does not allow to be fresh")
+        print(
+            f"not among the files: {', '.join(lacking)}; a training that begins here refuses to begin these untrained "
+            "unless it is told that they may be fresh"
+        )
     print(_next_step(given, weights.step))
 
 

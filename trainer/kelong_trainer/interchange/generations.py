@@ -17,7 +17,9 @@ from kelong_trainer.interchange.original_files import Unusable
 GENERATIONS: dict[Variant, str] = {"zh-clap": "ZH-Clap (or Extra, whose network is the same)", "extra-fix": "Extra-Fix"}
 ZH_CLAP_SPEAKER_CHANNELS = 256
 _CODES = "enc_p.emo_vq._codebook.embed"
+_SPEAKERS = "emb_g.weight"
 _POSTERIOR = "enc_q."
+_PARTS = ("enc_p.", "dec.")  # of every generator of VITS: where both are, what is missing is named one by one
 _PROJECTION = "enc_p.bert_pre_proj.weight"
 _UNIT_WITHIN = 5e-3  # half precision keeps a length of 1 to about 5e-4
 
@@ -43,16 +45,18 @@ class Recognised:
 def recognise(name: str, tensors: dict[str, Tensor], config: LegacyConfig) -> Recognised:
     """What a Chinese generator's tensors say; raises Unusable saying what the file `name` is otherwise."""
     other = _other_generation(tensors)
-    if other is None and config.kelong is None and _PROJECTION not in tensors:
+    if other is None and config.kelong is None and not tensors.keys() & {_PROJECTION, _CODES}:
         other = f"no Chinese generation (it lacks {_PROJECTION}, as plain VITS and the first Bert-VITS2 do)"
     if other is not None:
         raise Unusable(
             f"{name} is {other}: its texts, encoders or network are others, and it cannot become a Chinese voice here; "
             "use a base model of the Chinese generations Extra, ZH-Clap or Extra-Fix"
         )
+    if _SPEAKERS not in tensors:
+        raise Unusable(f"{name} lacks {_SPEAKERS}, the table of speakers; get the file as it was saved by the original")
     return Recognised(
         variant=_variant(name, tensors, config),
-        speakers=int(tensors["emb_g.weight"].shape[0]),
+        speakers=int(tensors[_SPEAKERS].shape[0]),
         speaks_only=not any(key.startswith(_POSTERIOR) for key in tensors),
         halved=any(tensor.dtype in (torch.float16, torch.bfloat16) for tensor in tensors.values()),
     )
@@ -75,7 +79,7 @@ def _variant(name: str, tensors: dict[str, Tensor], config: LegacyConfig) -> Var
 
 def _other_generation(tensors: dict[str, Tensor]) -> str | None:
     """The generation of a file that is of no use here, None for a Chinese one."""
-    width = tensors["emb_g.weight"].shape[-1] if "emb_g.weight" in tensors else None
+    width = tensors[_SPEAKERS].shape[-1] if _SPEAKERS in tensors else None
     style = any(key.startswith("enc_p.emo_vq.") for key in tensors)
     pre = tensors.get(_PROJECTION)
     if "enc_p.ja_bert_proj.weight" in tensors:
@@ -90,6 +94,6 @@ def _other_generation(tensors: dict[str, Tensor]) -> str | None:
         return "the Japanese generation JP-Extra"
     if pre is not None and pre.shape[1] == 1024 and width == ZH_CLAP_SPEAKER_CHANNELS:
         return "the experiment ZH-BGE-Bert, with another text encoder"
-    if width is None or "enc_p.emb.weight" not in tensors or "dec.conv_pre.weight" not in tensors:
+    if not all(any(key.startswith(part) for key in tensors) for part in _PARTS):
         return "no generator of Bert-VITS2"
     return None

@@ -40,7 +40,9 @@ def usual_prefix(address: str) -> str:
     """Where a hub source is kept when nothing else is said: `ORG/NAME/REV`. Raises Unusable."""
     kind, _, rest = address.partition(":")
     repository, _, revision = rest.partition("@")
-    if kind != "hub" or not revision:
+    if kind == "hub" and not revision:
+        raise Unusable(f"'{address}' names no revision, which a copy is kept by: write hub:ORG/NAME@REV")
+    if kind != "hub":
         raise Unusable(f"'{address}' has no usual place: say where to keep it, --to store:PREFIX")
     return f"{repository}/{revision}"
 
