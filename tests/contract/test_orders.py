@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import re
 
 import pytest
 from kelong_contract import codec, orders
@@ -50,3 +52,21 @@ def test_what_does_not_follow_the_grammar_is_no_source(address: str) -> None:
 def test_slicing_bounds_must_be_in_order() -> None:
     with pytest.raises(ValueError, match="slicing"):
         dataclasses.replace(ORDER, slicing=orders.Slicing(aim_min_s=20.0))
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"learning_rate": -1.0}, "learning_rate is -1, expected more than 0 and less than 1"),
+        ({"learning_rate": math.inf}, "learning_rate is inf, expected more than 0"),
+        ({"learning_rate": math.nan}, "learning_rate is nan, expected more than 0"),
+        ({"ema_decay": 1.0}, "ema_decay is 1, expected more than 0 and less than 1"),
+        ({"workers": 65}, "workers is 65, expected 1 to 64"),
+        ({"style_dropout": 1.5}, "style_dropout is 1.5, expected 0 to 1"),
+        ({"max_steps": 0}, "max_steps is 0, expected 1 to 10000000"),
+        ({"weights": orders.LossWeights(mel=-1.0)}, "weights.mel is -1, expected 0 to 1000"),
+    ],
+)
+def test_a_number_out_of_its_range_is_named(setting, said) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        dataclasses.replace(ORDER, training=dataclasses.replace(ORDER.training, **setting))
