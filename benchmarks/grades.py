@@ -79,10 +79,12 @@ def measured(sound: Samples, text: str, heard: recogniser.Hearing, dnsmos: quali
     length_s = len(sound) / RATE_HZ
     weights = [(word.probability, len(word.text)) for word in heard.words]
     spoken_s = sum(item.end_s - item.start_s for item in speech)
+    agreed = agreement.agreement(text, agreement.spoken(heard.words), 0.0, length_s)
     return dataclasses.replace(
         quality.measure(audio.Speech(samples=sound, sample_rate_hz=RATE_HZ), 0.0, listening, dnsmos.overall),
         confidence=sum(p * weight for p, weight in weights) / max(1, sum(weight for _, weight in weights)),
-        agreement=agreement.agreement(text, agreement.spoken(heard.words), 0.0, length_s),
+        agreement=agreed.whole if agreed else None,
+        least_agreement=agreed.least if agreed else None,
         syllables_per_s=len(agreement.syllables(text)) / spoken_s if spoken_s else None,
     )
 
@@ -97,7 +99,9 @@ def main() -> None:
     torch.set_num_threads(1)
     model = recogniser.Recogniser.load(given.whisper, address="base", device=torch.device("cpu"), threads=1)
     dnsmos, made = quality.Dnsmos(), clips(given.clips, given.seed)
-    print("| way | SNR dB | DNSMOS | clipped % | confidence | agreement | another's label | grades |")
+    print(
+        "| way | SNR dB | DNSMOS | clipped % | confidence | agreement, where it is least | another's label | grades |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for way, spoil in WAYS.items():
         sounds = [spoil(sound, np.random.default_rng(given.seed)) for _, sound in made]
@@ -109,19 +113,19 @@ def main() -> None:
             agreement.agreement(made[index - 1][0], agreement.spoken(item.words), 0.0, len(sounds[index]) / RATE_HZ)
             for index, item in enumerate(heard)
         ]
-        print(_row(way, found, [value for value in strangers if value is not None]), flush=True)
+        print(_row(way, found, [value.whole for value in strangers if value is not None]), flush=True)
 
 
 def _row(way: str, found: list[corpora.Measures], strangers: list[float]) -> str:
     verdicts = [grading.verdict(item, orders.Judging(), duration_s=12.0, lengths=orders.Slicing()) for item in found]
     counts = collections.Counter(verdict.grade or verdict.reason for verdict in verdicts)
-    names = ("snr_db", "dnsmos", "clipped_share", "confidence", "agreement")
-    snr, mos, clipped, confidence, agrees = (
+    names = ("snr_db", "dnsmos", "clipped_share", "confidence", "agreement", "least_agreement")
+    snr, mos, clipped, confidence, agrees, least = (
         statistics.median(value for item in found if (value := getattr(item, name)) is not None) for name in names
     )
     grades = ", ".join(f"{count} {name}" for name, count in counts.most_common())
     return (
-        f"| {way} | {snr:.0f} | {mos:.2f} | {100 * clipped:.2f} | {confidence:.2f} | {agrees:.2f} "
+        f"| {way} | {snr:.0f} | {mos:.2f} | {100 * clipped:.2f} | {confidence:.2f} | {agrees:.2f}, {least:.2f} "
         f"| {max(strangers):.2f} at most | {grades} |"
     )
 

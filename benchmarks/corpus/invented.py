@@ -17,7 +17,15 @@ GRADES: tuple[corpora.Grade, ...] = ("A", "B", "A", "A", "C")
 CORRECTED: tuple[tuple[typing.Literal["text", "keep", "speaker"], ...], ...] = ((), ("text",), ("keep", "speaker"))
 # Why clips are left out, and why whole files are; for every other reason stretches are.
 JUDGED: tuple[corpora.Reason, ...] = ("UncertainText", "OtherSpeaker", "Noisy", "Clipped", "LowQuality", "Dropped")
-WHOLE: tuple[corpora.Reason, ...] = ("Missing", "Undecodable", "UnknownSpeaker", "Silent", "NoSpeech", "NotListed")
+WHOLE: tuple[corpora.Reason, ...] = (
+    "Missing",
+    "Undecodable",
+    "UnknownSpeaker",
+    "Duplicate",
+    "Silent",
+    "NoSpeech",
+    "NotListed",
+)
 
 
 def corpus(recordings: int, clips_each: int, seed: int = 1) -> corpora.Corpus:
@@ -129,9 +137,11 @@ class _Maker:
         return corpora.Measures(
             confidence=self._figure(0.5, 1),
             agreement=self._figure(0.8, 1),
+            least_agreement=self._figure(0.4, 1),
             similarity=self._figure(0.6, 1),
             dnsmos=self._figure(1.8, 4),
             snr_db=self._figure(5, 70),
+            hum_share=self._figure(0, 1) if number % 2 else 0.0,
             clipped_share=self._figure(0, 0.01) if number % 2 else 0.0,
             music_share=self._figure(0, 0.3) if number % 2 else 0.0,
             syllables_per_s=self._figure(1, 9),

@@ -222,15 +222,17 @@ class Finding:
 class Measures:
     """What was measured of a clip; None where nothing measures it, never 0.
 
-    `agreement` is 1 - the error rate, in syllables of which a wrong tone is half wrong, of the label against what a
-    second look heard (the second recogniser's words, or the recogniser's own for a supplied transcript), `similarity`
-    the cosine with the speaker's own embedding (over two stretches, where it is least), `dnsmos` the overall quality
-    (1 to 5), `snr_db` speech over the noise floor, `hum_share` the part of that noise that is the mains' hum,
-    `reading_tone` 0 (talk) to 1 (read aloud): a note, never a gate.
+    `agreement` is 1 - the error rate, in syllables of which a wrong tone, initial or final is half wrong, of the label
+    against what a second look heard (the second recogniser's words, or the recogniser's own for a supplied transcript),
+    `least_agreement` the same in the four syllables in a row where it is least, `similarity` the cosine with the
+    speaker's own embedding (over two stretches, where it is least), `dnsmos` the overall quality (1 to 5), `snr_db`
+    speech over the noise floor, `hum_share` the part of that noise that is the mains' hum, `reading_tone` 0 (talk) to 1
+    (read aloud): a note, never a gate.
     """
 
     confidence: float | None = None
     agreement: float | None = None
+    least_agreement: float | None = None
     similarity: float | None = None
     dnsmos: float | None = None
     snr_db: float | None = None

@@ -51,25 +51,44 @@ def test_words_share_their_time_out_among_their_syllables():
         ("今天早上我起得很晚", "今天早上我起得很晚", 1.0),
         ("今天早上她起得很晚", "今天早上他起得很晚", 1.0),
         ("三只猫", "三只帽", 1 - 0.5 / 3),
-        ("今天早上我起得很晚", "今天下午我起得很晚", 7 / 9),
+        ("今天早上我起得很晚", "今天半路我起得很晚", 7 / 9),
+        ("今天早上我起得很晚", "今天早上我起得很完", 1 - 0.5 / 9),
+        ("多买一点好吗", "都买一点好吗", 1 - 0.5 / 6),
         ("今天早上我起得很晚", "", 0.0),
         ("我买了12个", "我买了十二个", 1.0),
     ],
 )
 def test_agreement_is_the_share_of_syllables_that_were_heard_as_well(label, heard, expected):
     found = agreement.agreement(label, agreement.spoken(said(heard, 1.0)), 0.0, 5.0)
-    assert found == pytest.approx(expected, abs=1e-4)
+    assert found is not None and found.whole == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("heard", "least"),
+    [
+        ("今天早上我起得很晚所以没有吃饭", 1.0),
+        ("今天早上我起得很完所以没有吃饭", 0.875),
+        ("今天狗屁我起得很晚所以没有吃饭", 0.5),
+        ("今天狗屁不通得很晚所以没有吃饭", 0.0),
+        ("今天早上得很晚所以没有吃饭", 0.5),
+        ("今天早上早上我起得很晚所以没有吃饭", 0.5),
+        ("今狗早上我起得屁晚所以没有吃饭", 0.75),
+    ],
+)
+def test_a_few_words_that_are_others_show_where_the_text_agrees_least(heard, least):
+    found = agreement.agreement("今天早上我起得很晚所以没有吃饭", agreement.spoken(said(heard, 1.0)), 0.0, 9.0)
+    assert found is not None and found.least == pytest.approx(least)
 
 
 def test_words_at_the_very_ends_may_belong_to_the_neighbours_but_none_inside():
     heard = agreement.spoken(said("了今天早上我起得很晚他", 0.0))
-    assert agreement.agreement("今天早上我起得很晚", heard, 0.2, 2.6) == 1.0
-    assert agreement.agreement("今天早上我很晚", heard, 0.2, 2.6) == pytest.approx(1 - 2 / 7, abs=1e-4)
+    assert agreement.agreement("今天早上我起得很晚", heard, 0.2, 2.6).whole == 1.0
+    assert agreement.agreement("今天早上我很晚", heard, 0.2, 2.6).whole == pytest.approx(1 - 2 / 7, abs=1e-4)
 
 
 def test_what_was_heard_elsewhere_does_not_count():
     heard = agreement.spoken([*said("前面的话", 0.0), *said("今天", 10.0), *said("后面的话", 20.0)])
-    assert agreement.agreement("今天", heard, 9.5, 11.0) == 1.0
+    assert agreement.agreement("今天", heard, 9.5, 11.0) == agreement.Agreement(whole=1.0, least=1.0)
 
 
 def test_a_label_without_words_agrees_with_nothing():

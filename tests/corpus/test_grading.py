@@ -9,6 +9,7 @@ from kelong_trainer.corpus.clips import grading
 GOOD = corpora.Measures(
     confidence=0.93,
     agreement=0.98,
+    least_agreement=0.88,
     similarity=0.9,
     dnsmos=3.0,
     snr_db=38.0,
@@ -60,6 +61,7 @@ def test_the_reading_tone_is_never_a_gate():
     [
         ({"confidence": 0.4}, "UncertainText"),
         ({"agreement": 0.7}, "UncertainText"),
+        ({"least_agreement": 0.25}, "UncertainText"),
         ({"similarity": 0.6}, "OtherSpeaker"),
         ({"dnsmos": 1.5}, "LowQuality"),
         ({"snr_db": 6.0}, "Noisy"),
@@ -83,7 +85,12 @@ def test_noise_that_makes_a_voice_unlike_itself_is_what_is_told():
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
-    [({"confidence": 0.75}, "UncertainText"), ({"snr_db": 20.0}, "Noisy"), ({"music_share": 0.1}, "Music")],
+    [
+        ({"confidence": 0.75}, "UncertainText"),
+        ({"least_agreement": 0.55}, "UncertainText"),
+        ({"snr_db": 20.0}, "Noisy"),
+        ({"music_share": 0.1}, "Music"),
+    ],
 )
 def test_between_good_and_the_threshold_lie_b_and_c(changes, reason):
     found = judged(**changes)
@@ -99,6 +106,12 @@ def test_near_a_threshold_or_with_many_findings_a_clip_is_c():
 def test_a_threshold_that_is_switched_off_neither_rejects_nor_grades():
     off = orders.Judging(min_snr_db=None)
     assert judged(off, snr_db=2.0) == grading.Verdict(grade="A", findings=())
+
+
+def test_the_threshold_of_agreement_counts_half_where_it_is_least():
+    assert judged(orders.Judging(min_agreement=0.5), least_agreement=0.3).grade == "C"
+    assert judged(orders.Judging(min_agreement=None), least_agreement=0.0).grade == "A"
+    assert "is 0.25, expected at least 0.40" in judged(least_agreement=0.25).findings[0].message
 
 
 def test_a_threshold_stricter_than_good_rejects_all_below_it():
@@ -150,7 +163,8 @@ def test_a_label_is_trusted_less_where_a_second_look_contradicts_than_where_the_
     def trust(**changes):
         return grading.trust(dataclasses.replace(GOOD, **changes))
 
-    assert trust(agreement=0.9) < trust(confidence=0.85) < trust()
+    assert trust(agreement=0.9, least_agreement=0.5) < trust(confidence=0.6) < trust()
+    assert trust(least_agreement=0.5) < trust(agreement=0.9)
     assert trust(syllables_per_s=1.0) < trust()
     assert trust(agreement=0.0, confidence=0.1) == 0
     assert grading.trust(corpora.Measures()) == 1

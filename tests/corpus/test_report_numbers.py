@@ -23,10 +23,12 @@ REMARK = "no clip has the digest 0123: its correction is passed over"
 MEASURES = (
     ("confidence", "可信 confidence", 2),
     ("agreement", "一致 agreement", 2),
+    ("least_agreement", "最不一致处 least agreement", 2),
     ("similarity", "相似 similarity", 2),
     ("dnsmos", "DNSMOS", 2),
     ("snr_db", "SNR dB", 0),
     ("syllables_per_s", "音节/秒 syllables/s", 1),
+    ("hum_share", "交流声 hum", 2),
     ("music_share", "音乐 music", 2),
     ("clipped_share", "爆音 clipped", 3),
     ("reading_tone", "朗读腔 reading tone", 2),
@@ -201,7 +203,7 @@ def check_sentences(shown: Page, told: Told) -> None:
     spoken = [*told.remarks, *(f"{item.chinese}{item.english}" for item in told.advice)]
     assert [item["text"] for item in shown.take(".advice li")] == [" ".join(text.split()) for text in spoken]
     shared = advice.folder(told.corpus)
-    notes = [note.replace(shared, "") for note in told.corpus.notes]
+    notes = [note.replace(shared, "") for note in (*told.corpus.notes, *told.corpus.beside)]
     assert [item["text"] for item in shown.take(".notes li")] == notes
     assert [item["values"] for item in shown.take(".notes summary")] == ([[len(notes)]] if notes else [])
 

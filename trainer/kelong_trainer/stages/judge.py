@@ -142,12 +142,14 @@ class _Stage:
         ]
         syllables = agreement.syllables(clip.text)
         spoken_s = sum(item.end_s - item.start_s for item in inside)
+        agreed = None
+        if said.second is not None:
+            agreed = agreement.agreement(clip.text, said.second, clip.start_s, clip.end_s)
         measures = dataclasses.replace(
             quality.measure(speech, clip.start_s, listening, self._dnsmos, self._clipped[clip.recording]),
             confidence=clip.confidence,
-            agreement=None
-            if said.second is None
-            else agreement.agreement(clip.text, said.second, clip.start_s, clip.end_s),
+            agreement=agreed.whole if agreed else None,
+            least_agreement=agreed.least if agreed else None,
             syllables_per_s=round(len(syllables) / spoken_s, 3) if spoken_s else None,
             reading_tone=reading_tone.tone(reading_tone.cues(speech.samples, speech.sample_rate_hz, inside, words)),
         )

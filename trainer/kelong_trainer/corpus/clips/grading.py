@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from kelong_contract import corpora, orders
 
-VERSION = 3  # raise when the same measures would be graded otherwise than before
+VERSION = 4  # raise when the same measures would be graded otherwise than before
 GRADES: Final[tuple[corpora.Grade, ...]] = ("A", "B", "C")
 # From this many findings on a clip is C whatever they are.
 MANY_FINDINGS = 3
@@ -39,7 +39,8 @@ class Verdict:
 class _Rule:
     """What a measure must be. `good` is what grade A needs; the order's field `limit` is where clips are rejected.
 
-    `digits` and `unit` are for people, `scale` turns the measure into that unit.
+    `part` is how much of that limit counts for a measure that the field is not quite about. `digits` and `unit` are for
+    people, `scale` turns the measure into that unit.
     """
 
     measure: str
@@ -48,6 +49,7 @@ class _Rule:
     reason: corpora.Reason
     what: str
     kind: Literal["least", "most"] = "least"
+    part: float = 1.0
     digits: int = 2
     scale: float = 1.0
     unit: str = ""
@@ -139,6 +141,14 @@ _RULES: Final = (
         what="the label's agreement with a second look",
     ),
     _Rule(
+        measure="least_agreement",
+        limit="min_agreement",
+        good=0.6,
+        reason="UncertainText",
+        what="the label's agreement with a second look, in the four syllables where it is least,",
+        part=0.5,
+    ),
+    _Rule(
         measure="confidence",
         limit="min_confidence",
         good=0.8,
@@ -166,6 +176,7 @@ def verdict(
         value, limit = getattr(measures, rule.measure), getattr(judging, rule.limit)
         if value is None or limit is None:
             continue
+        limit *= rule.part
         shortfall = rule.shortfall(value, limit)
         if shortfall > 0:
             finding = corpora.Finding(reason=rule.reason, message=rule.sentence(value, limit, beyond=shortfall > 1))
@@ -202,14 +213,15 @@ def _named(measures: corpora.Measures, rule: _Rule) -> _Rule:
 def trust(measures: corpora.Measures) -> float:
     """How far a clip's label can be trusted, 0 to 1: what a person looks at first is what is trusted least.
 
-    A second look that contradicts the label counts double: a recogniser is often sure of its mistakes. A rate that
-    nobody speaks at lowers it too.
+    A second look that contradicts the label counts as a whole, and once more where it does so most: a recogniser is
+    often sure of its mistakes, and a few wrong words are few of a clip's. A rate that nobody speaks at lowers it too.
     """
     doubts = []
     if measures.confidence is not None:
         doubts.append(1 - measures.confidence)
-    if measures.agreement is not None:
-        doubts.append(2 * (1 - measures.agreement))
+    for agreement in (measures.agreement, measures.least_agreement):
+        if agreement is not None:
+            doubts.append(1 - agreement)
     rate = measures.syllables_per_s
     if rate is not None and not 2.0 <= rate <= 8.0:
         doubts.append(RATE_DOUBT)

@@ -151,10 +151,12 @@ const SHOWN = {
 const MEASURES = [
   ["confidence", "可信 confidence", 2],
   ["agreement", "一致 agreement", 2],
+  ["least_agreement", "最不一致处 least agreement", 2],
   ["similarity", "相似 similarity", 2],
   ["dnsmos", "DNSMOS", 2],
   ["snr_db", "SNR dB", 0],
   ["syllables_per_s", "音节/秒 syllables/s", 1],
+  ["hum_share", "交流声 hum", 2],
   ["music_share", "音乐 music", 2],
   ["clipped_share", "爆音 clipped", 3],
   ["reading_tone", "朗读腔 reading tone", 2],
