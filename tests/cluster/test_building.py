@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import pathlib
 import shutil
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import programs
 import pytest
 from kelong_cluster import binaries, cache, commands, forwarding, images, prometheus
 
@@ -78,6 +81,26 @@ def test_an_image_runs_its_program_without_rights(program: str) -> None:
     assert "USER 65532:65532" in lines
     assert lines[-1] == f'ENTRYPOINT ["python", "-m", "kelong_{program}"]'
     assert any("--require-hashes" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        programs.look_around,
+        programs.tell_names,
+        programs.give_metrics,
+        programs.load_the_judge_of_voices,
+        programs.begin_node,
+    ],
+)
+def test_what_a_program_for_a_pod_imports_is_there(program: Callable[..., None]) -> None:
+    for node in ast.walk(ast.parse(programs.text(program))):
+        if isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(str(node.module))
+            for imported in node.names:
+                assert hasattr(module, imported.name) or importlib.import_module(f"{node.module}.{imported.name}")
+        elif isinstance(node, ast.Import):
+            assert all(importlib.import_module(imported.name) for imported in node.names)
 
 
 def test_every_program_has_a_pinned_version() -> None:

@@ -2,49 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 import signal
 import subprocess
 import sys
 
+import programs
 import pytest
-from kelong_cluster import commands, host, namespaces
+from kelong_cluster import commands, namespaces
 
 pytestmark = pytest.mark.cluster
 
-STARTER = """\
-import sys, time
-sys.path.insert(0, sys.argv[1])
-from kelong_cluster import namespaces
-namespaces.sweep()
-namespaces.run_folder().mkdir(parents=True)
-spaces = namespaces.create(dies_with_caller=sys.argv[2] == "attached")
-namespaces.make_cgroup()
-folder = namespaces.run_folder()
-into = f'for group in /sys/fs/cgroup/*/{namespaces.cgroup()} /sys/fs/cgroup/{namespaces.cgroup()}; do'
-into += ' test -e $group/cgroup.procs && echo $$ > $group/cgroup.procs; done; exec sleep 10000'
-spaces.start(["/bin/sh", "-c", into], folder / "log", folder=folder, environment={})
-spaces.start(["mount", "-t", "tmpfs", "tmpfs", "/var/lib/kubelet"], folder / "log", folder=folder, environment={})
-spaces.started[-1].wait()
-print(spaces.started[1].pid, flush=True)
-time.sleep(10000 if spaces.dies_with_caller else 0)
-"""
-
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_cache(machine: None, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A node of its own, beside the one that other tests use."""
-    reason = host.why_not()
-    if reason and not os.environ.get("CI"):
-        pytest.skip(f"the cluster ring is not run: {reason}")
     monkeypatch.setenv("KELONG_CACHE", str(tmp_path))
 
 
 def begin(kind: str) -> tuple[subprocess.Popen[str], int]:
     """Another process that starts a node with something in it, and the process id of that something."""
-    here = str(pathlib.Path(__file__).parent)
-    starter = subprocess.Popen([sys.executable, "-c", STARTER, here, kind], stdout=subprocess.PIPE, text=True)
+    program = programs.text(programs.begin_node, str(pathlib.Path(__file__).parent), kind)
+    starter = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert starter.stdout is not None
     with starter.stdout:
         return starter, int(starter.stdout.readline())

@@ -7,29 +7,13 @@ import pathlib
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from typing import Any
 
+import pods
+import programs
 import pytest
 from kelong_cluster import commands, handle
 
 pytestmark = pytest.mark.cluster
-
-RESTRICTED = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "readOnlyRootFilesystem": True,
-    "runAsNonRoot": True,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
-LOOK_AROUND = """\
-import os, socket, ssl, urllib.request
-folder = "/var/run/secrets/kubernetes.io/serviceaccount"
-print(socket.gethostbyname("kubernetes.default"), os.getuid())
-trusted = ssl.create_default_context(cafile=f"{folder}/ca.crt")
-token = open(f"{folder}/token").read()
-question = urllib.request.Request("https://kubernetes.default.svc/api", headers={"Authorization": f"Bearer {token}"})
-print(urllib.request.urlopen(question, context=trusted).status)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -40,17 +24,6 @@ def namespace(cluster: handle.Cluster) -> Iterator[str]:
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=true")
-
-
-def pod_spec(cluster: handle.Cluster, *program: str, **container: Any) -> dict[str, Any]:
-    main = {
-        "name": "main",
-        "image": cluster.images["operator"],
-        "command": ["python", *program],
-        "securityContext": RESTRICTED,
-        "resources": {"limits": {"cpu": "500m", "memory": "128Mi"}},
-    }
-    return {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "containers": [main | container]}
 
 
 def answers(ask: Callable[[], object]) -> bool:
@@ -74,7 +47,7 @@ def test_a_job_with_a_gpu_runs_without_rights_and_finds_the_api_by_name(
     cluster: handle.Cluster, namespace: str
 ) -> None:
     limits = {"cpu": "500m", "memory": "128Mi", cluster.gpu_resource: "1"}
-    spec = pod_spec(cluster, "-c", LOOK_AROUND, resources={"limits": limits})
+    spec = pods.spec(cluster, "-c", programs.text(programs.look_around), resources={"limits": limits})
     job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "look"}, "spec": {"template": {"spec": spec}}}
     cluster.apply(job, namespace=namespace)
     cluster.kubectl("--namespace", namespace, "wait", "job/look", "--for=condition=Complete", "--timeout=120s")
@@ -84,7 +57,7 @@ def test_a_job_with_a_gpu_runs_without_rights_and_finds_the_api_by_name(
 
 
 def test_pod_security_refuses_root(cluster: handle.Cluster, namespace: str) -> None:
-    spec = pod_spec(cluster, "-c", "pass", securityContext=RESTRICTED | {"runAsNonRoot": False, "runAsUser": 0})
+    spec = pods.spec(cluster, "-c", "pass", securityContext=pods.RESTRICTED | {"runAsNonRoot": False, "runAsUser": 0})
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "root"}, "spec": spec}
     with pytest.raises(commands.ClusterError, match="violates PodSecurity"):
         cluster.apply(pod, namespace=namespace)
@@ -93,17 +66,10 @@ def test_pod_security_refuses_root(cluster: handle.Cluster, namespace: str) -> N
 def test_a_service_leads_to_its_pods_from_here_and_from_a_pod_to_itself(
     cluster: handle.Cluster, namespace: str
 ) -> None:
-    serve = (
-        "import http.server, os, urllib.request\n"
-        "class Answer(http.server.BaseHTTPRequestHandler):\n"
-        "    def do_GET(self):\n"
-        "        self.send_response(200); self.end_headers()\n"
-        "        inner = b'' if self.path == '/inner' else urllib.request.urlopen('http://echo:8080/inner').read()\n"
-        "        self.wfile.write(os.environ['HOSTNAME'].encode() + b' ' + inner)\n"
-        "http.server.ThreadingHTTPServer(('', 8080), Answer).serve_forever()\n"
-    )
     probe = {"httpGet": {"path": "/inner", "port": 8080}, "periodSeconds": 1}
-    spec = pod_spec(cluster, "-c", serve, ports=[{"containerPort": 8080}], readinessProbe=probe)
+    spec = pods.spec(
+        cluster, "-c", programs.text(programs.tell_names), ports=[{"containerPort": 8080}], readinessProbe=probe
+    )
     metadata = {"name": "echo", "labels": {"app": "echo"}}
     service = {"selector": {"app": "echo"}, "ports": [{"port": 8080}]}
     cluster.apply(
@@ -130,13 +96,12 @@ def test_a_port_that_nobody_serves_is_refused_through_a_forward(cluster: handle.
 
 
 def test_prometheus_scrapes_annotated_pods(cluster: handle.Cluster, namespace: str, tmp_path: pathlib.Path) -> None:
-    serve = "import prometheus_client, time; prometheus_client.start_http_server(9090); time.sleep(3600)"
     annotations = {"prometheus.io/scrape": "true", "prometheus.io/port": "9090"}
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": "measured", "annotations": annotations},
-        "spec": pod_spec(cluster, "-c", serve),
+        "spec": pods.spec(cluster, "-c", programs.text(programs.give_metrics)),
     }
     cluster.apply(pod, namespace=namespace)
     cluster.kubectl("--namespace", namespace, "wait", "pod/measured", "--for=condition=Ready", "--timeout=60s")
@@ -148,6 +113,7 @@ def test_prometheus_scrapes_annotated_pods(cluster: handle.Cluster, namespace: s
             return [series["value"][1] for series in found if series["metric"].get("pod") == "measured"]
 
         commands.wait_until(lambda: scraped() == ["1"], what="a scrape of the annotated pod", timeout_s=60)
+        assert scraped() == ["1"], "the pod was scraped once and then no more"
 
 
 def test_a_killed_program_is_one_that_crashed(cluster: handle.Cluster, namespace: str) -> None:
@@ -155,7 +121,7 @@ def test_a_killed_program_is_one_that_crashed(cluster: handle.Cluster, namespace
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": "crashing"},
-        "spec": pod_spec(cluster, "-m", "http.server", "8080"),
+        "spec": pods.spec(cluster, "-m", "http.server", "8080"),
     }
     cluster.apply(pod, namespace=namespace)
     cluster.kubectl("--namespace", namespace, "wait", "pod/crashing", "--for=condition=Ready", "--timeout=60s")

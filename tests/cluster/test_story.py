@@ -111,6 +111,7 @@ def test_a_promoted_step_serves_what_its_audition_let_hear(told: story.Story) ->
 def test_kubectl_scale_makes_two_ready_servers(told: story.Story) -> None:
     told.cluster.kubectl("scale", f"voicemodel/{NAME}", "--replicas=2")
     told.wait(lambda: told.status(NAME)["serving"]["readyReplicas"] == 2, "two ready servers", 240)
+    assert told.status(NAME)["serving"]["replicas"] == 2
 
 
 def test_promotion_and_rollback_fail_no_request_even_without_the_operator(told: story.Story) -> None:

@@ -12,6 +12,7 @@ import sys
 import uuid
 from typing import Any
 
+import programs
 import pytest
 import story
 from kelong_cluster import installation
@@ -63,7 +64,7 @@ def test_two_workers_find_each_other_by_name_and_train(told: story.Story) -> Non
 
 def test_the_image_brings_the_judge_of_voices(told: story.Story) -> None:
     pod = told.wait(lambda: told.running_pod(PAIR), "a running training pod", 60)
-    program = "from kelong_trainer.corpus.listening import speakers; speakers.resemblyzer_embedding(); print('loaded')"
+    program = programs.text(programs.load_the_judge_of_voices)
     said = told.cluster.kubectl("exec", pod["metadata"]["name"], "--", "python", "-c", program)
     assert said.stdout.strip() == "loaded"
 
