@@ -21,11 +21,11 @@ from kelong_trainer import documents
 from kelong_trainer.context import BadData, RunContext
 from kelong_trainer.corpus.clips import grading, reading_tone
 from kelong_trainer.corpus.sound import quality
-from kelong_trainer.corpus.words import agreement
+from kelong_trainer.corpus.words import agreement, labels
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 NEAR_S = 1.0  # what is farther from a clip has no part in its measures
 
 _Timed = corpora.Stretch | corpora.VoiceStretch | corpora.Word | corpora.ClippedStretch | corpora.Hum
@@ -148,6 +148,7 @@ class _Stage:
         measures = dataclasses.replace(
             quality.measure(speech, clip.start_s, listening, self._dnsmos, self._clipped[clip.recording]),
             confidence=clip.confidence,
+            unsure_share=labels.unsure_share(words),
             agreement=agreed.whole if agreed else None,
             least_agreement=agreed.least if agreed else None,
             syllables_per_s=round(len(syllables) / spoken_s, 3) if spoken_s else None,
@@ -183,7 +184,7 @@ class _Stage:
 
 
 def _measuring() -> dict[str, object]:
-    modules = {"quality": quality, "agreement": agreement, "reading_tone": reading_tone}
+    modules = {"quality": quality, "agreement": agreement, "labels": labels, "reading_tone": reading_tone}
     return {"measuring": {name: module.VERSION for name, module in modules.items()}}
 
 
