@@ -15,7 +15,7 @@ from kelong_contract import store as stores
 
 from kelong_trainer import documents
 from kelong_trainer.context import BadData, RunContext
-from kelong_trainer.corpus.sound import decoding, media
+from kelong_trainer.corpus.sound import contained, decoding, media
 from kelong_trainer.corpus.sources import catalogue, lists, recordings
 
 log = logging.getLogger(__name__)
@@ -104,8 +104,11 @@ def _hear(context: RunContext, source: recordings.Source, listed: catalogue.List
             sha256 = ""
             try:
                 sha256 = stores.digest_file(path)
-                target = recordings.mono_path(context.work_dir, sha256)
-                decoded = decoding.decode(path, target, context.check_stopping)
+                decoded = source.decode(path, sha256)
+            except contained.Crashed as error:
+                return dataclasses.replace(
+                    _undecodable(listed, sha256, f"{listed.key}: {error}"), lasting=error.is_lasting
+                )
             except media.Undecodable as error:
                 return _undecodable(listed, sha256, f"{listed.key}: {error}")
             except PermissionError as error:

@@ -81,7 +81,7 @@ class Pair:
     delayed: float
 
 
-def choose(reader: media.Reader) -> Choice:
+def choose(reader: media.Readable) -> Choice:
     """The channels to use of a file, which is read whole unless it begins in mono; raises Undecodable."""
     ear: _Ear | None = None
     for block in reader.blocks():

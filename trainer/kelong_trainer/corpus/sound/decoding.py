@@ -40,12 +40,18 @@ class Decoded:
         return self.samples / SAMPLE_RATE_HZ
 
 
-def decode(path: pathlib.Path, target: pathlib.Path, check: Callable[[], None] = lambda: None) -> Decoded:
+def decode(
+    path: pathlib.Path,
+    target: pathlib.Path,
+    check: Callable[[], None] = lambda: None,
+    read: Callable[[pathlib.Path, Callable[[], None]], media.Readable] = media.Reader,
+) -> Decoded:
     """Write the sound of `path` to `target` as mono 16-bit FLAC at 44.1 kHz; raises Undecodable.
 
-    `check` is called now and then and may raise to leave off.
+    `check` is called now and then and may raise to leave off. `read` gives a file's sound: for files of which nobody
+    knows where they come from `contained.Decoder().read`, and then it raises Unstartable too.
     """
-    reader = media.Reader(path, check)
+    reader = read(path, check)
     choice = channels.choose(reader)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
@@ -76,7 +82,7 @@ def cut(source: pathlib.Path, target: pathlib.Path, start_s: float, end_s: float
     part.replace(target)
 
 
-def _write(reader: media.Reader, choice: channels.Choice, target: pathlib.Path, gain: float) -> tuple[Decoded, float]:
+def _write(reader: media.Readable, choice: channels.Choice, target: pathlib.Path, gain: float) -> tuple[Decoded, float]:
     """What the file gave, and its greatest sample; figures are of the sound before `gain`."""
     meter, clipped = levels.Meter(SAMPLE_RATE_HZ), clipping.Meter()
     format_: list[tuple[int, int]] = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Callable, Iterator
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, Protocol
 
 import av
 import numpy as np
@@ -36,6 +36,18 @@ class Block(NamedTuple):
 
     rate_hz: int
     samples: Samples
+
+
+class Readable(Protocol):
+    """The sound of one file, whoever decodes it: see Reader."""
+
+    damaged: int
+    codec: str
+    places: tuple[str, ...]
+
+    def blocks(self) -> Iterator[Block]:
+        """From the beginning, again for each call. Raises Undecodable where nothing can be read at all."""
+        ...
 
 
 class Reader:

@@ -11,6 +11,7 @@ import logging
 import os
 import pathlib
 import tempfile
+import weakref
 from collections.abc import Iterator
 
 from kelong_contract import codec, conditions, corpora, environment, layout, names
@@ -18,7 +19,7 @@ from kelong_contract import store as stores
 from kelong_contract.patience import PatientStore
 
 from kelong_trainer.context import BadData, BadOrder, Faulty, RunContext
-from kelong_trainer.corpus.sound import decoding, media
+from kelong_trainer.corpus.sound import contained, decoding, media
 from kelong_trainer.corpus.sources import archives, catalogue, downloads, lists
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,8 @@ class Source:
         self._prefix = dataset.prefix
         self._check = context.check_stopping
         self._work_dir = context.work_dir
+        self._decoder = contained.Decoder()
+        weakref.finalize(self, self._decoder.close)
         self._store: stores.Store
         if dataset.type == "PersistentVolumeClaim":
             self._store = stores.FolderStore(pathlib.Path(names.DATASET_MOUNT))
@@ -126,6 +129,21 @@ class Source:
         except LeadsOutside as error:
             raise BadData(conditions.DATASET_INVALID, str(error)) from None
 
+    def decode(self, path: pathlib.Path, sha256: str) -> decoding.Decoded:
+        """A file of that content as mono FLAC in the work folder; raises media.Undecodable.
+
+        Where the decoder crashes, a fresh one tries once more before the file is blamed.
+        """
+        target = mono_path(self._work_dir, sha256)
+        try:
+            try:
+                return decoding.decode(path, target, self._check, self._decoder.read)
+            except contained.Crashed as error:
+                log.warning("a file of %d bytes is decoded again: %s", path.stat().st_size, error)
+                return decoding.decode(path, target, self._check, self._decoder.read)
+        except contained.Unstartable as error:
+            raise Faulty(str(error)) from error
+
     def mono(self, recording: corpora.Recording) -> pathlib.Path:
         """The recording as mono FLAC at the training rate, decoded now unless it lies in the work folder."""
         target = mono_path(self._work_dir, recording.sha256)
@@ -146,7 +164,7 @@ class Source:
             with self.file(key) as path:
                 if stores.digest_file(path) != sha256:
                     raise BadData(conditions.RECORDINGS_CHANGED, _changed(key))
-                decoding.decode(path, target, self._check)
+                self.decode(path, sha256)
         except (stores.NoSuchObject, LeadsOutside, media.Undecodable):
             raise BadData(conditions.RECORDINGS_CHANGED, _changed(key)) from None
         return target
