@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import torch
 
-# How a CPU's allocator, oneDNN and the GPU's libraries say so, where they raise RuntimeErrors.
-_SAYINGS = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "alloc_failed")
+# How a CPU's allocator, the GPU's libraries and oneDNN say so, where they raise RuntimeErrors. oneDNN has but one
+# sentence for whatever hinders it: of shapes and types that are computed elsewhere too, it is the memory for its code.
+_SAYINGS = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "bad_alloc",
+    "alloc_failed",
+    "could not create a primitive",
+    "could not create a memory",
+)
 
 
 def is_exhaustion(error: BaseException) -> bool:

@@ -147,7 +147,10 @@ def _steps_and_saves(
     ranks: Ranks,
     heard: auditions.Auditions,
 ) -> int:
-    """Step, save and tell until the last step or until asked to stop; the step that was saved last."""
+    """Step, save and tell until the last step or until asked to stop; the step that was saved last.
+
+    Whoever is stopped by something else, such as the loss of a rank, has its last step saved too, if that is whole.
+    """
     at, order = training.state, context.order.training
     saved = at.step
     with (
@@ -156,16 +159,22 @@ def _steps_and_saves(
         _loader(context, corpus, training, ranks) as loader,
         contextlib.closing(telemetry.Bar("train", order.max_steps, " steps", done=at.step)) as bar,
     ):
-        for done in _steps(context, training, loader, ranks):
-            _tell(context, done, bar)
-            losses.add(manifests.LossLine(step=at.step, attempt=context.attempt, losses=done.result.losses))
-            publisher.check()
-            if at.step % order.interval_steps == 0 or at.step == order.max_steps:
-                publisher.save(_save(context, training, seat, listed=True))
-                saved = at.step
-        if at.step > saved and not lease.lost():  # asked to stop between two intervals: no step is lost
+        ended: Stopped | None = None
+        try:
+            for done in _steps(context, training, loader, ranks):
+                _tell(context, done, bar)
+                losses.add(manifests.LossLine(step=at.step, attempt=context.attempt, losses=done.result.losses))
+                publisher.check()
+                if at.step % order.interval_steps == 0 or at.step == order.max_steps:
+                    publisher.save(_save(context, training, seat, listed=True))
+                    saved = at.step
+        except Stopped as error:
+            ended = error
+        if at.step > saved and not at.torn and not lease.lost():  # stopped between two intervals: no step is lost
             publisher.save(_save(context, training, seat, listed=False))
             saved = at.step
+        if ended is not None:
+            raise ended
     return saved
 
 
@@ -224,7 +233,12 @@ def _steps(context: RunContext, training: Training, loader: loading.Loader, rank
     at, order = training.state, context.order.training
     told = context.telemetry
     budget = memory.Budget(
-        context.store, context.place, told.progress.device, training.batch_frames, told.computes_at_once
+        context.store,
+        context.place,
+        told.progress.device,
+        training.batch_frames,
+        told.computes_at_once,
+        is_shared=ranks.size > 1,
     )
     finished: collections.deque[float] = collections.deque([time.monotonic()], maxlen=SPEED_OVER_STEPS + 1)
     course = trend.Trend(begun_after=at.step)
@@ -252,7 +266,10 @@ def _asked_to_stop(context: RunContext, ranks: Ranks) -> bool:
 
 
 def _run_step(training: Training, batch: batches.Batch, rate: float, ranks: Ranks, budget: memory.Budget) -> StepResult:
-    """One step, in smaller pieces each time that it does not fit into memory."""
+    """One step, in smaller pieces each time that it does not fit into memory.
+
+    Where another rank's memory ended, this one only finds it gone: all begin again, and that is nobody's fault.
+    """
     while True:
         try:
             return step.run(training.state, batch, rate, training.settings, ranks, budget.frames_at_once)
@@ -260,6 +277,10 @@ def _run_step(training: Training, batch: batches.Batch, rate: float, ranks: Rank
             budget.halve(batch)
             if not error.repeatable:
                 raise Stopped(f"{error}: training begins again at the last saved step, in smaller pieces") from error
+        except PeersLost as error:
+            if budget.is_halved_elsewhere():
+                raise Stopped("a step did not fit into another rank's memory: training begins again") from error
+            raise
 
 
 def _tell(context: RunContext, done: _Done, bar: telemetry.Bar) -> None:

@@ -142,21 +142,40 @@ def _cut(values: Tensor | None, length: int) -> Tensor | None:
 
 
 class Budget:
-    """How many padded frames are computed at once on this device, remembered in the store. `tell` hears the number."""
+    """How many padded frames are computed at once on this device, remembered in the store. `tell` hears the number.
+
+    With `is_shared` it is that of several ranks, each of which may halve it: then it holds whatever device they have,
+    as the smallest one's memory is what all can use, and two that differ would else forget each other's number.
+    """
 
     def __init__(
-        self, store: stores.Store, place: layout.Voice, device: str, batch_frames: int, tell: Callable[[int], None]
+        self,
+        store: stores.Store,
+        place: layout.Voice,
+        device: str,
+        batch_frames: int,
+        tell: Callable[[int], None],
+        *,
+        is_shared: bool = False,
     ) -> None:
-        self._store, self._place, self._tell = store, place, tell
+        self._store, self._place, self._tell, self._is_shared = store, place, tell, is_shared
         self._found = manifests.MemoryBudget(device=device, batch_frames=batch_frames, frames_at_once=None)
-        self._found = self._remembered() or self._found
-        if self._found.frames_at_once is not None:
-            tell(self._found.frames_at_once)
+        before = self._remembered()
+        if before is not None and before.frames_at_once is not None:
+            self._found = dataclasses.replace(self._found, frames_at_once=before.frames_at_once)
+            tell(before.frames_at_once)
 
     @property
     def frames_at_once(self) -> int | None:
         """The most that fitted so far, None as long as everything did."""
         return self._found.frames_at_once
+
+    def is_halved_elsewhere(self) -> bool:
+        """Whether another rank has left a smaller number since this one began."""
+        now = self._remembered()
+        if now is None or now.frames_at_once is None:
+            return False
+        return self.frames_at_once is None or now.frames_at_once < self.frames_at_once
 
     def halve(self, batch: Batch) -> None:
         """Go on with half of what was too much; raises BadOrder if that was a single clip already."""
@@ -185,5 +204,5 @@ class Budget:
         except codec.Malformed as error:
             log.warning("what fitted into memory before cannot be told: %s", error)
             return None
-        same = (before.device, before.batch_frames) == (self._found.device, self._found.batch_frames)
-        return before if same else None
+        same_device = self._is_shared or before.device == self._found.device
+        return before if same_device and before.batch_frames == self._found.batch_frames else None

@@ -87,6 +87,7 @@ class Publisher:
             try:
                 self._publish(save)
             except Exception as error:  # handed to the loop, which raises it where it can be dealt with
+                log.warning("step %d is not saved: %s", save.snapshot.step, error)
                 self._failure = error
 
     def _publish(self, save: Save) -> None:

@@ -86,7 +86,8 @@ class Facts:
 class TrainingState:
     """Networks and optimisers, the last finished step, and where in the data it ended. The one thing that changes.
 
-    Networks that the order does without are None and cost nothing. `optimisers` are by the networks' names.
+    Networks that the order does without are None and cost nothing. `optimisers` are by the networks' names. `torn` is
+    true from where a step moves the first network until it has come to its end: what is left then is no step's state.
     """
 
     config: voice_config.VoiceConfig
@@ -98,6 +99,7 @@ class TrainingState:
     average: ema.MovingAverage | None = None
     step: int = 0
     position: Position = field(default_factory=Position)
+    torn: bool = False
 
     @property
     def judges(self) -> dict[str, nn.Module]:
@@ -205,7 +207,7 @@ def snapshot(state: TrainingState) -> Snapshot:
 def not_finite(taken: Snapshot) -> str:
     """The names of tensors that hold what is not a number, a few of them; empty when all is well."""
     tensors = taken.generator | (taken.raw_generator or {}) | taken.discriminators
-    return _some([name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())])
+    return _some(checkpoint.not_finite(tensors))
 
 
 def write(taken: Snapshot, facts: Facts, config: voice_config.VoiceConfig, folder: pathlib.Path) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from kelong_trainer.training import discriminators, exhaustion, leaving_out, losses, memory
 from kelong_trainer.training.batches import Batch
-from kelong_trainer.training.ranks import ALONE, Ranks
+from kelong_trainer.training.ranks import ALONE, PeersLost, Ranks
 from kelong_trainer.training.state import TrainingState
 
 if TYPE_CHECKING:  # who has no WavLM does not import what it needs
@@ -116,26 +116,33 @@ def run(
 
     What is drawn for a clip depends on seed, step and clip; dropout on the rank too. A batch of more padded frames than
     `frames_at_once` is computed in parts. Raises Diverged on all ranks; the state is then good for nothing but an
-    inquest. Raises memory.Exhausted; if that is repeatable, the state is as it was.
+    inquest. Raises memory.Exhausted, repeatable or not, and ranks.PeersLost: unless it is torn, the state is as it was.
     """
     before = [buffer.clone() for buffer in state.generator.buffers()]
     attempt = _Attempt(state, settings, ranks)
     said = ""
     try:
         return attempt.run(batch, rate, frames_at_once or memory.padded_frames(batch))
+    except PeersLost:
+        _undo(state, before)
+        raise
     except (RuntimeError, MemoryError) as error:
         if not exhaustion.is_exhaustion(error):
             raise
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
     # Outside of the except block, where nothing holds on to the tensors of the step that failed.
-    repeatable = ranks.size == 1 and not attempt.moved
     del attempt
+    _undo(state, before)
+    memory.release()
+    raise memory.Exhausted(said, repeatable=ranks.size == 1 and not state.torn)
+
+
+def _undo(state: TrainingState, buffers: Sequence[Tensor]) -> None:
+    """Give back what a step that failed had found so far, with the generator's buffers as they were before it."""
     for network in state.networks.values():
         network.zero_grad(set_to_none=True)
-    for buffer, value in zip(state.generator.buffers(), before, strict=True):
+    for buffer, value in zip(state.generator.buffers(), buffers, strict=True):
         buffer.copy_(value)
-    memory.release()
-    raise memory.Exhausted(said, repeatable=repeatable)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +167,7 @@ class _Opinion:
 
 
 class _Attempt:
-    """One try at a step. `moved` names the networks that are no longer as they were."""
+    """One try at a step."""
 
     def __init__(self, state: TrainingState, settings: StepSettings, ranks: Ranks) -> None:
         self._state, self._settings, self._ranks = state, settings, ranks
@@ -169,7 +176,6 @@ class _Attempt:
         self._mixed = torch.autocast(self._device.type, torch.bfloat16, enabled=settings.precision == "BF16")
         self._values: dict[str, Tensor] = {}
         self._norms: dict[str, Tensor] = {}
-        self.moved: list[str] = []
 
     def run(self, batch: Batch, rate: float, frames_at_once: int) -> StepResult:
         """The whole step."""
@@ -184,7 +190,7 @@ class _Attempt:
         if state.average is not None:
             state.average.follow(state.generator, self._step)
         result = self._result()
-        state.step = self._step
+        state.step, state.torn = self._step, False
         return result
 
     def _learn_together(self, parts: Sequence[Batch], rate: float) -> None:
@@ -195,8 +201,7 @@ class _Attempt:
                 _backward(loss, self._state.judges[name], retain_graph=True)
             self._teach(spoken, opinion)
             self._note(opinion.judging)
-        self._move_judges(rate)
-        self._move("generator", rate)
+        self._move((*self._judges_that_learnt(), "generator"), rate)
 
     def _learn_in_turns(self, parts: Sequence[Batch], rate: float) -> None:
         """The judges first, then the generator by what they say now; several parts are spoken twice for it."""
@@ -206,10 +211,10 @@ class _Attempt:
             for name, loss in opinion.judging.items():
                 _backward(loss, self._state.judges[name])
             self._note(opinion.judging)
-        self._move_judges(rate)
+        self._move(self._judges_that_learnt(), rate)
         for spoken in first or (self._speak(part) for part in parts):
             self._teach(spoken, self._ask(spoken, spoken.judged))
-        self._move("generator", rate)
+        self._move(("generator",), rate)
 
     def _spoken_for_judges(self, parts: Sequence[Batch]) -> Iterator[_Spoken]:
         """What the generator says, leaving its codebooks where they are: it will say the same again."""
@@ -319,22 +324,25 @@ class _Attempt:
             "commitment": part.mean(result.prior.commitment),
         }
 
-    def _move_judges(self, rate: float) -> None:
-        for name in self._state.judges:  # in their order, which is the same on all ranks
-            if name in self._values:
-                self._move(name, rate)
+    def _judges_that_learnt(self) -> tuple[str, ...]:
+        return tuple(name for name in self._state.judges if name in self._values)
 
-    def _move(self, name: str, rate: float) -> None:
-        """One step of a network's optimiser, its gradient clipped; only as-original in full precision never clips."""
-        network, optimiser = self._state.networks[name], self._state.optimisers[name]
-        self._ranks.reduce_gradients(network)
+    def _move(self, names: Sequence[str], rate: float) -> None:
+        """One step of these networks' optimisers, gradients clipped; only as-original in full precision never clips.
+
+        Nothing moves before all ranks have given all their gradients: whoever loses a rank has the last step whole.
+        """
         clips = self._settings.profile == "fixed" or self._settings.precision == "BF16"
-        largest = LARGEST_NORMS[name] if clips else math.inf
-        self._norms[name] = torch.nn.utils.clip_grad_norm_(network.parameters(), largest)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        self.moved.append(name)
-        optimiser.step()
+        for name in names:  # in their order, which is the same on all ranks
+            self._ranks.reduce_gradients(self._state.networks[name])
+        for name in names:
+            network, optimiser = self._state.networks[name], self._state.optimisers[name]
+            largest = LARGEST_NORMS[name] if clips else math.inf
+            self._norms[name] = torch.nn.utils.clip_grad_norm_(network.parameters(), largest)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            self._state.torn = True
+            optimiser.step()
 
     def _note(self, values: dict[str, Tensor]) -> None:
         for name, value in values.items():

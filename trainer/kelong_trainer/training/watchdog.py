@@ -30,11 +30,12 @@ class Limits:
 
     `factor` times the median of the steps before: batches differ in length by a factor of three at most, and a machine
     that is shared or throttled by another three. But never less than `least_s`: steps of a second may stall for minutes
-    on a busy disk. A process's first steps compile, tune and read from cold caches: `first_s`.
+    on a busy disk, and a rank that waits for one that is gone is to learn of that first (`meeting.SILENCE`). A
+    process's first steps compile, tune and read from cold caches: `first_s`.
     """
 
     factor: float = 10.0
-    least_s: float = 600.0
+    least_s: float = 900.0
     first_s: float = 1800.0
     first_steps: int = 5
 
