@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import transformers
 from kelong_contract import codec, corpora, layout, manifests, names, orders, patience, store
 from kelong_speech import audio, config
 from kelong_speech.text import frontend, utterance
@@ -267,6 +268,7 @@ def run_here(here: Callable[[Bench], None], bench: Bench) -> Iterator[Callable[[
 class Workshop:
     """A small voice of every kind of part, clips made of noise, and steps to take with them."""
 
+    preset: str = "tiny"
     text_feature_channels: int | None = 6
     style_channels: int | None = 8
 
@@ -275,7 +277,7 @@ class Workshop:
         usual = torch.nn.functional.normalize(torch.arange(1.0, 9.0), dim=0)[: self.style_channels or 0]
         style = tuple(usual.tolist()) if self.style_channels else None
         voice = config.preset(
-            "tiny",
+            self.preset,
             speakers=(config.Speaker(name="Mei", id=0, style=style), config.Speaker(name="Lei", id=1, style=style)),
             text_feature_channels=self.text_feature_channels,
             style_channels=self.style_channels,
@@ -306,6 +308,7 @@ class Workshop:
             spectrogram=audio.linear_spectrogram(samples.unsqueeze(0), audio_config)[0],
             text_features=features,
             style=None if style is None else torch.nn.functional.normalize(style, dim=0),
+            durations=_shared(frames, phones) if config.is_told_durations(self.preset) else None,
         )
 
     def batch(self, *clips: tuple[str, int, int]) -> batches.Batch:
@@ -331,6 +334,26 @@ class Workshop:
         ears = training.pop("ears", None)
         order = orders.Training(**{"seed": 3, "text_feature_dropout": 0.0, "style_dropout": 0.0, **training})
         return step.settings(order, self.config(), "FP32", ears)
+
+
+def _shared(frames: int, phones: int) -> torch.Tensor:
+    """Frames for each phoneme, about equally many."""
+    return torch.full((phones,), frames // phones) + (torch.arange(phones) < frames % phones)
+
+
+def make_wavlm(folder: pathlib.Path, *, width: int = 24, layers: int = 2) -> pathlib.Path:
+    """A small WavLM that knows nothing, the same each time, as a model source has it."""
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {"hidden_size": width, "num_hidden_layers": layers, "num_attention_heads": 2}
+    sizes |= {"intermediate_size": 2 * width, "conv_dim": (16,) * 7, "num_conv_pos_embeddings": 16}
+    sizes |= {"num_conv_pos_embedding_groups": 4, "num_buckets": 32, "max_bucket_distance": 80}
+    transformers.WavLMModel(transformers.WavLMConfig(**sizes)).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wavlm_folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    return make_wavlm(tmp_path_factory.mktemp("wavlm"))
 
 
 @pytest.fixture

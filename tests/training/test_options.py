@@ -8,7 +8,6 @@ import pathlib
 from typing import Any
 
 import pytest
-import transformers
 from kelong_contract import codec, names, orders
 from kelong_trainer.training import state
 
@@ -16,13 +15,9 @@ OPTIONS: dict[str, Any] = {"ema_decay": 0.9, "duration_discriminator": "On", "fr
 
 
 @pytest.fixture
-def hearing(tmp_path: pathlib.Path) -> str:
+def hearing(wavlm_folder: pathlib.Path) -> str:
     """A source with a small random WavLM."""
-    sizes: dict[str, Any] = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
-    sizes |= {"intermediate_size": 16, "conv_dim": (8,) * 7, "num_conv_pos_embeddings": 8}
-    sizes |= {"num_conv_pos_embedding_groups": 2, "num_buckets": 32, "max_bucket_distance": 80}
-    transformers.WavLMModel(transformers.WavLMConfig(**sizes)).save_pretrained(tmp_path / "wavlm")
-    return f"path:{tmp_path / 'wavlm'}"
+    return f"path:{wavlm_folder}"
 
 
 def asking(bench, wavlm: str, **training: Any) -> str:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from kelong_contract import codec, layout, manifests, names, presets
 from kelong_trainer import lease
-from kelong_trainer.training import loss_log
+from kelong_trainer.training import beginning, loss_log, state
 from kelong_trainer.training import step as steps
 
 
@@ -61,6 +61,29 @@ def test_a_run_that_was_stopped_and_resumed_has_the_losses_of_one_that_was_not(n
         assert [len(report.auditions) + len(report.failures), report.step] == [1, step]
         if report.attempt == 1:
             assert step <= stopped_at
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "now"),
+    [
+        ("threads", 1, 2),
+        ("ranks", 1, 2),
+        ("cpu", "one", "another"),
+        ("torch_version", "2.14.1", "2.14.2"),
+        ("precision", "FP32", "BF16"),
+    ],
+)
+def test_a_resume_that_cannot_repeat_the_very_numbers_says_what_is_not_as_before(
+    caplog: pytest.LogCaptureFixture, name: str, before: object, now: object
+) -> None:
+    usual = {"threads": 1, "ranks": 1, "cpu": "one", "torch_version": "2.14.1", "precision": "FP32"}
+    usual |= {"step": 1, "epoch": 0, "batch": 1, "batch_frames": 3000, "seed": 42, "device": "cpu"}
+    then = state.Facts(**usual | {name: before}, learning_rate=2e-4, started_at="")  # type: ignore[arg-type]
+    beginning.compare(then, then)
+    assert not caplog.messages
+    beginning.compare(then, dataclasses.replace(then, **{name: now}))  # type: ignore[arg-type]
+    [said] = caplog.messages
+    assert said.startswith(f"{name.replace('_', ' ')} was {before} and is {now} now: the losses will differ slightly")
 
 
 def test_a_process_that_is_killed_leaves_the_losses_of_every_step_that_is_saved(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from typing import Any
 
 import pytest
 import torch
@@ -18,20 +17,8 @@ ADDED = ("wavlm_discriminator", "wavlm_feature", "wavlm_adversarial")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A WavLM of two layers, 24 wide, saved as safetensors."""
-    torch.manual_seed(0)
-    sizes: dict[str, Any] = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
-    sizes |= {"intermediate_size": 48, "conv_dim": (16,) * 7, "num_conv_pos_embeddings": 16}
-    sizes |= {"num_conv_pos_embedding_groups": 4, "num_buckets": 32, "max_bucket_distance": 80}
-    made = tmp_path_factory.mktemp("wavlm")
-    transformers.WavLMModel(transformers.WavLMConfig(**sizes)).save_pretrained(made)
-    return made
-
-
-@pytest.fixture(scope="module")
-def ears(folder: pathlib.Path) -> wavlm.Ears:
-    return wavlm.Ears.load(folder, RATE_HZ, torch.device("cpu"))
+def ears(wavlm_folder: pathlib.Path) -> wavlm.Ears:
+    return wavlm.Ears.load(wavlm_folder, RATE_HZ, torch.device("cpu"))
 
 
 def test_all_hidden_states_are_stacked_and_a_gradient_reaches_the_sound(ears: wavlm.Ears) -> None:
@@ -45,9 +32,9 @@ def test_all_hidden_states_are_stacked_and_a_gradient_reaches_the_sound(ears: wa
 
 
 def test_it_is_read_from_pickled_weights_with_the_names_of_old(
-    folder: pathlib.Path, ears: wavlm.Ears, tmp_path: pathlib.Path
+    wavlm_folder: pathlib.Path, ears: wavlm.Ears, tmp_path: pathlib.Path
 ) -> None:
-    tensors = transformers.WavLMModel.from_pretrained(folder).state_dict()
+    tensors = transformers.WavLMModel.from_pretrained(wavlm_folder).state_dict()
     names = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}
     old = {}
     for name, tensor in tensors.items():
@@ -55,15 +42,15 @@ def test_it_is_read_from_pickled_weights_with_the_names_of_old(
             name = name.replace(new, former)
         old[name] = tensor
     torch.save(old, tmp_path / "pytorch_model.bin")
-    (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
+    (tmp_path / "config.json").write_bytes((wavlm_folder / "config.json").read_bytes())
     sound = torch.randn(1, 1, 8192, generator=torch.Generator().manual_seed(1))
     again = wavlm.Ears.load(tmp_path, RATE_HZ, torch.device("cpu"))
     assert again.hear(sound).equal(ears.hear(sound))
     assert again.identity == ears.identity
 
 
-def test_another_one_is_told_from_it(folder: pathlib.Path, ears: wavlm.Ears, tmp_path: pathlib.Path) -> None:
-    other = transformers.WavLMModel.from_pretrained(folder)
+def test_another_one_is_told_from_it(wavlm_folder: pathlib.Path, ears: wavlm.Ears, tmp_path: pathlib.Path) -> None:
+    other = transformers.WavLMModel.from_pretrained(wavlm_folder)
     with torch.no_grad():
         other.feature_projection.projection.bias[0] += 1.0
     other.save_pretrained(tmp_path)
