@@ -1,6 +1,6 @@
 """How many polyphones are read right, step by step, on CPP: the benchmark of the g2pM paper (Interspeech 2020).
 
-    python benchmarks/polyphones.py --data FOLDER [--model FOLDER] [--lines odd|even] [--wrong]
+    python benchmarks/polyphones.py --data FOLDER [--model FOLDER] [--lines odd|even] [--traditional] [--wrong]
 
 `--data` holds `dev.sent` and `dev.lb`: a sentence a line with one character between two ▁, and its pinyin with tone.
 The data stay where they are and are for measuring only. `--model` is a folder with g2pW's ONNX files.
@@ -12,7 +12,8 @@ say that a word ends in a neutral syllable (枇杷 pi2 pa5, 认识 ren4 shi5: th
 column `by its list` gives such a neutral syllable the full tone that g2pM chooses for it, if the list has no neutral
 reading of the character; it looks at no label. `to the letter` compares what is said as it is.
 
-Prints a line a step and writes build/bench/polyphones.json. `--lines odd` and `--lines even` ask half of the questions.
+Prints a line a step and writes build/bench/polyphones.json. `--lines odd` and `--lines even` ask half of the questions,
+`--traditional` asks them all in the traditional characters that OpenCC's s2t gives.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import opencc
 import pypinyin
-from kelong_speech.text import phrases, pinyin, polyphones, sandhi, segment
+from kelong_speech.text import phrases, pinyin, polyphones, sandhi, segment, traditional
 
 OUT: Final = Path("build") / "bench" / "polyphones.json"
 _ANCHOR: Final = "▁"
@@ -113,6 +115,7 @@ class FrontEnd:
 
     def read(self, sentence: str, place: int) -> pinyin.Syllable:
         """One character of a sentence."""
+        sentence = traditional.simplified(sentence)
         choices = self._model.choices(sentence)
         for start, end in _phrases(sentence):
             if start <= place < end:
@@ -169,9 +172,13 @@ def main() -> None:
     parser.add_argument(
         "--lines", choices=["all", "odd", "even"], default="all", help="which lines of the data, from 1"
     )
+    parser.add_argument("--traditional", action="store_true", help="ask in traditional characters")
     parser.add_argument("--wrong", action="store_true", help="count what the last step reads wrong, by character")
     arguments = parser.parse_args()
     asked = questions(arguments.data, arguments.part)[_LINES[arguments.lines]]
+    if arguments.traditional:
+        complicate = opencc.OpenCC("s2t").convert
+        asked = [replace(question, sentence=complicate(question.sentence)) for question in asked]
     scores, answers, listed = [], [], polyphones.G2pM()
     print(f"{'':32} {'by its list':>12} {'to the letter':>14} {'tones aside':>12} {'characters/s':>13}")
     for step, read in steps(arguments.model):

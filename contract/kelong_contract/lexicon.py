@@ -62,7 +62,9 @@ def _fault(word: str, reading: str) -> str:
     if all(map(is_han, word)):
         if len(said) != len(word):
             return f"{entry} of {len(said)} syllables for {len(word)} characters, expected one for each"
-        if any(spelling == pinyin.R_COLOUR and char != "儿" for char, (spelling, _) in zip(word, said, strict=True)):
+        if any(
+            spelling == pinyin.R_COLOUR and char not in "儿兒" for char, (spelling, _) in zip(word, said, strict=True)
+        ):
             return f"{entry}, but only 儿 colours the syllable before it, as in 玩儿: wanr2"
     if not any(char.isalnum() for char in word):
         return f"{entry}, but there is no letter, digit or Chinese character in the word"

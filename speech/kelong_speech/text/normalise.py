@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from kelong_contract.lexicon import is_han
 
-from kelong_speech.text import corrections, numbers, phonemes, pinyin, signs, symbols
+from kelong_speech.text import corrections, numbers, phonemes, pinyin, signs, symbols, traditional
 from kelong_speech.text.utterance import UnspeakableText
 
 
@@ -68,31 +68,34 @@ _FULL_WIDTH_MARK_IN_NUMBER: Final = re.compile(r"(?<=[0-9])[：．，－](?=[0-9
 
 
 def units(written: str, lexicon: corrections.Lexicon = corrections.NOTHING) -> list[Unit]:
-    """What is said, in order. Raises UnspeakableText for a mark or character that nobody can say."""
+    """What is said, in order, in simplified characters. Raises UnspeakableText for what nobody can say."""
     said: list[Unit] = []
-    for stretch in _stretches(written, lexicon):
+    for stretch in _stretches(written, traditional.simplified(written), lexicon):
         said += _read(stretch) if len(stretch) > 1 or stretch[0].text not in symbols.INLINE_MARKS else stretch
     return list(_spoken(said))
 
 
-def _stretches(written: str, lexicon: corrections.Lexicon) -> Iterator[list[Unit]]:
-    """The text cut at pauses and breaths, each alone; a reading goes to what it stands behind."""
+def _stretches(written: str, plain: str, lexicon: corrections.Lexicon) -> Iterator[list[Unit]]:
+    """The text, in simplified characters, cut at pauses and breaths, each alone.
+
+    A reading in brackets goes to what it stands behind.
+    """
     stretch: list[Unit] = []
     done = 0
-    for match in _INLINE.finditer(written):
+    for match in _INLINE.finditer(plain):
         name = match[1]
         if name in symbols.INLINE_MARKS:
-            stretch += _raw(written, done, match.start(), lexicon)
+            stretch += _raw(written, plain, done, match.start(), lexicon)
             done = match.end()
             yield from filter(None, (stretch, [Unit(name, match.start(), match.end())]))
             stretch = []
             continue
         reading = _asked(match)
         if reading:
-            stretch += _raw(written, done, match.start(), lexicon)
+            stretch += _raw(written, plain, done, match.start(), lexicon)
             done = match.end()
-            _give(stretch, reading, match, written)
-    stretch += _raw(written, done, len(written), lexicon)
+            _give(stretch, reading, match, plain)
+    stretch += _raw(written, plain, done, len(plain), lexicon)
     if stretch:
         yield stretch
 
@@ -170,18 +173,18 @@ def _loosen(stretch: list[Unit], begin: int, written: str) -> None:
         stretch += _characters(written, unit.start, unit.end) if is_word else (unit,)
 
 
-def _raw(written: str, start: int, end: int, lexicon: corrections.Lexicon) -> Iterator[Unit]:
+def _raw(written: str, plain: str, start: int, end: int, lexicon: corrections.Lexicon) -> Iterator[Unit]:
     """Single characters, and words of the lexicon with their readings."""
-    for match in lexicon.find(written, start, end):
-        yield from _characters(written, start, match.start())
-        start = match.end()
-        reading = lexicon.words[match[0]]
-        if len(reading) == len(match[0]) and all(map(is_han, match[0])):
-            for place, said in enumerate(reading, match.start()):
-                yield Unit(written[place], place, place + 1, (said,), is_listed=True)
+    for found in lexicon.find(written, plain, start, end):
+        yield from _characters(plain, start, found.start)
+        start = found.end
+        word = plain[found.start : found.end]
+        if len(found.reading) == len(word) and all(map(is_han, word)):
+            for place, (char, said) in enumerate(zip(word, found.reading, strict=True), found.start):
+                yield Unit(char, place, place + 1, (said,), is_listed=True)
         else:
-            yield Unit(match[0], match.start(), match.end(), reading, is_listed=True)
-    yield from _characters(written, start, end)
+            yield Unit(word, found.start, found.end, found.reading, is_listed=True)
+    yield from _characters(plain, start, end)
 
 
 def _characters(written: str, start: int, end: int) -> Iterator[Unit]:
