@@ -22,7 +22,7 @@ _CODE: Final = re.compile(
     r"条形码|批号|银行卡|号段|转|#)号?码?(?:不?是|为|：|:|,|，|\s|[后前末][一二三四五六七八九十\d]+位){0,3}$"
 )
 _ROOM_FOLLOWS: Final = re.compile(
-    r"(?:室|房|房间|病房|寝室|宿舍|教室|会议室|包间|包厢|号房|号室|信箱|研究所|高地|国道|省道|县道)"
+    r"(?:室|办公室|房|房间|病房|寝室|宿舍|教室|会议室|包间|包厢|号房|号室|信箱|研究所|高地|国道|省道|县道)"
 )
 _ROAD_FOLLOWS: Final = re.compile(r"(?:路|路公交|路车|路汽车|线|次|次列车|次航班|航班|班机)(?!人|数|以|性)")
 
@@ -33,7 +33,7 @@ def _mobile(match: re.Match[str]) -> str:
 
 
 @rule(
-    r"(?:\+\d{1,3}[- ])?(?:\(0\d{2,3}\) ?|0\d{2,3}[- ])\d{7,8}(?:-\d{1,5})?(?!\d)|\+\d[\d -]{6,}\d|"
+    r"(?:\+\d{1,3}[- ])?(?:\(0\d{2,3}\) ?|0\d{2,3}[- ])\d{3,4}[- ]?\d{4}(?:-\d{1,5})?(?!\d)|\+\d[\d -]{6,}\d|"
     r"[48]00[- ]?\d{3}[- ]?\d{4}(?!\d)"
 )
 def _landline(match: re.Match[str]) -> str:
@@ -119,7 +119,7 @@ def model_number(number: str, *, train: bool = False) -> str:
     """The number in a name made of letters and digits."""
     whole = number.partition(".")[0]
     if len(whole) < 3 and not number.startswith("0"):
-        return numbers.quantity(number)
+        return numbers.cited(number)
     if "." not in number and len(number) == 3 and number.endswith("00") and number[0] != "0":
         return numbers.quantity(number)
     return numbers.telephone(number) if train else numbers.quantity(number) if "." in number else numbers.digits(number)
@@ -147,12 +147,38 @@ def _address(match: re.Match[str]) -> str:
 @rule(r"\d+(?:\.\d+){2,}")
 def _version(match: re.Match[str]) -> str:
     parts = match[0].split(".")
-    return "点".join(numbers.quantity(part) if len(part) < 3 else numbers.digits(part) for part in parts)
+    return "点".join(numbers.cited(part) if len(part) < 3 else numbers.digits(part) for part in parts)
 
 
 @rule(r"\d(?:-\d){2,}(?=阵型|阵|战术|的阵型|队形)")
 def _formation(match: re.Match[str]) -> str:
     return numbers.digits(match[0])
+
+
+@rule(r"(?<=[图表式例题])(\d{1,2})-(\d{1,2})(?![\d.%-])")
+def _figure(match: re.Match[str]) -> str:
+    """图3-1: the first of the third chapter."""
+    return f"{numbers.quantity(match[1])}杠{numbers.quantity(match[2])}"
+
+
+@rule(r"(\d{3,6})-(\d{4})(?![\d.%-])")
+def _standard(match: re.Match[str]) -> str | None:
+    """GB/T 15835-2011: a standard and the year of its edition."""
+    if not re.search(r"(?:GB|ISO|IEC|/[TZ]) ?$", before(match)):
+        return None
+    return f"{numbers.digits(match[1])}杠{numbers.digits(match[2])}"
+
+
+@rule(r"(?:985|211|996|007)(?=[、/和与]?(?:985|211)|高校|大学|院校|名校|工程|毕业|硕士|本科|学校|工作制|加班|福报)")
+def _well_known_row(match: re.Match[str]) -> str:
+    """985高校, 996工作制: names made of digits."""
+    return numbers.digits(match[0])
+
+
+@rule(r"N[oO]\. ?(\d+)(?![\d.])")
+def _in_a_row(match: re.Match[str]) -> str:
+    """No.1 is the first; a long row of digits is a number by itself."""
+    return "第" + (numbers.quantity(match[1]) if len(match[1]) < 4 else numbers.telephone(match[1]))
 
 
 @rule(r"\d+(?:-\d+){2,}(?![\d.])")
@@ -180,6 +206,7 @@ def _series(match: re.Match[str]) -> str:
     return model_number(match[1])
 
 
+IN_A_ROW: Final = _in_a_row
 AFTER_LETTERS: Final[tuple[Rule, ...]] = (_after_letters, _model_after_maker, _series)
 RULES: Final[tuple[Rule, ...]] = (
     _mobile,
@@ -194,6 +221,9 @@ RULES: Final[tuple[Rule, ...]] = (
     _address,
     _version,
     _formation,
+    _figure,
+    _standard,
+    _well_known_row,
     _hyphened,
     _to_or_for,
     _after_letters,

@@ -88,7 +88,7 @@ def _decade(match: re.Match[str]) -> str:
     return numbers.quantity(decade) + "年代"
 
 
-@rule(r"(\d[05])(?=[后](?:[^\d天年月周小分秒人]|$))")
+@rule(r"(\d[05])(?=后(?:[^\d天年月周小分秒人]|\d[05]后|$))")
 def _generation(match: re.Match[str]) -> str | None:
     """90后 was born in the nineties; 30后 is no generation anybody speaks of."""
     return (
@@ -199,6 +199,17 @@ def _shopping_day(match: re.Match[str]) -> str:
     return {"11.11": "双十一", "12.12": "双十二", "11": "十一", "12": "十二"}[match[0]]
 
 
+@rule(
+    r"(?:(?<=[年月日号点时分秒页章集期岁])|(?<=[周期][一二三四五六日天]))(?:[-–−~～〜]|—{1,2}) ?"
+    r"(?=(?:\d{4}年)?\d{1,2}(?:[月日号点时分页章集期岁]|[:：]\d)|第|周[一二三四五六日]|星期|"
+    r"[一二三四五六七八九十]{1,3}[月日号])"
+)
+def _until(match: re.Match[str]) -> str:
+    """The sign between two days, hours or places in a row: 5月1日-3日, 周一-周五, 第3页~第5页."""
+    return "到"
+
+
+UNTIL: Final = _until
 RULES: Final[tuple[Rule, ...]] = (
     _full_date,
     _day_of_memory,

@@ -40,7 +40,10 @@ SIGNS_OF_MONEY: Final = table("""
 """)
 _MONEY_SIGNS: Final = "|".join(sorted(map(re.escape, SIGNS_OF_MONEY), key=len, reverse=True))
 _MAGNITUDE: Final = r"(?: ?(?:[十百千]?万亿?|[十百千]?亿|[十百千]))?"
-_ENGLISH_MAGNITUDES: Final = {"k": 10**3, "K": 10**3, "M": 10**6, "m": 10**6, "B": 10**9, "b": 10**9, "bn": 10**9}
+_MAGNITUDES_IN_LETTERS: Final = {
+    "k": 10**3, "K": 10**3, "M": 10**6, "m": 10**6, "B": 10**9, "b": 10**9, "bn": 10**9,
+    "w": 10**4, "W": 10**4,
+}  # fmt: skip
 _MINUS: Final = (
     r"(?<![\dA-Za-z)）\u4e00-\u9fff])[-−–]|(?<=[为是约达到至至了零于在 ])[-−–]|(?<=[\u4e00-\u9fff])[-−](?=\d)"
 )
@@ -58,23 +61,29 @@ def _signed(minus: str | None, spoken: str, word: str = "负") -> str:
 
 @rule(
     rf"({_MINUS})?({_MONEY_SIGNS}) ?([-−])?({NUMBER})(?:{TO_OR_WORD}(?:{_MONEY_SIGNS})?({NUMBER}))?({_MAGNITUDE})"
-    rf"(?:(bn|[kKMmBb])(?![A-Za-z]))?(?: ?(?:元|块|美元|美金|日元))?"
+    rf"(?:(bn|[kKMmBbwW])(?![A-Za-z]))?(?: ?(?:元|块|美元|美金|日元))?(?: ?/ ?({PER_IN_CHINESE}))?"
 )
 def _money(match: re.Match[str]) -> str:
-    minus, sign, minus_inside, number, link, upper, magnitude, letter = match.groups()
+    minus, sign, minus_inside, number, link, upper, magnitude, letter, per = match.groups()
     name = SIGNS_OF_MONEY[sign]
-    tail = match[0].rstrip()
-    if tail.endswith("日元"):
+    if "日元" in match[0]:
         name = "日元"
     if letter:
         number, upper = (
-            _times(number, _ENGLISH_MAGNITUDES[letter]),
-            upper and _times(upper, _ENGLISH_MAGNITUDES[letter]),
+            _times(number, _MAGNITUDES_IN_LETTERS[letter]),
+            upper and _times(upper, _MAGNITUDES_IN_LETTERS[letter]),
         )
     spoken = _amount(_price(number), magnitude)
     if upper:
         spoken = f"{numbers.quantity(_price(number), measured=True)}{to(link)}{_amount(_price(upper), magnitude)}"
-    return _signed(minus or minus_inside, spoken + name)
+    return _each(per) + _signed(minus or minus_inside, spoken + name)
+
+
+def _each(per: str | None) -> str:
+    """`/月` as 每月, `/小时` as 每小时; nothing without it."""
+    if not per:
+        return ""
+    return "每" + (per.removeprefix("个") if per in ("个小时", "个月") else per)
 
 
 def _amount(number: str, magnitude: str = "") -> str:
@@ -138,7 +147,7 @@ def _degrees(unit: str) -> str:
     return {"F": "华氏度", "℉": "华氏度", "°": "度", "度": unit}.get(unit[-1], "摄氏度")
 
 
-@rule(rf"({_MINUS})?({NUMBER}) ?({_DEGREES})")
+@rule(rf"({_MINUS})?({NUMBER}) ?({_DEGREES})(?!/)")
 def _temperature(match: re.Match[str]) -> str:
     measured = not match[1]
     return _signed(match[1], numbers.quantity(match[2], measured=measured) + _degrees(match[3]), "零下")
@@ -164,8 +173,7 @@ def _rate(match: re.Match[str]) -> str | None:
     amount = _signed(minus, _amount(number, "" if upper else magnitude))
     if upper:
         amount += ("到" if link and link.strip() not in "×xX*" else "乘") + _amount(upper, magnitude)
-    each = _PER[per_sign] if per_sign else per.removeprefix("个") if per in ("个小时", "个月") else per
-    return f"每{each}{amount}{name}"
+    return (f"每{_PER[per_sign]}" if per_sign else _each(per)) + amount + name
 
 
 @rule(
@@ -188,6 +196,22 @@ def _unit(match: re.Match[str]) -> str | None:
     else:
         spoken += f"{_amount(upper, magnitude)}{name}"
     return _signed(minus, spoken)
+
+
+@rule(r"(\d+) ?hr? ?(\d{1,2}) ?(?:mins?|m)(?![A-Za-z\d²³])")
+def _hours_and_minutes(match: re.Match[str]) -> str:
+    return f"{numbers.quantity(match[1], measured=True)}小时{numbers.quantity(match[2], measured=True)}分钟"
+
+
+@rule(r"(\d{2,3})/(\d{2,3}) ?mmHg")
+def _blood_pressure(match: re.Match[str]) -> str:
+    return f"{numbers.quantity(match[1])},{numbers.quantity(match[2])}毫米汞柱"
+
+
+@rule(r"([1-9])\.(\d)(?=折)")
+def _discount(match: re.Match[str]) -> str:
+    """8.5折 is 八五折."""
+    return numbers.digits(match[1] + match[2])
 
 
 def _certain(match: re.Match[str], sign: str) -> bool:
@@ -266,11 +290,6 @@ def _equation(match: re.Match[str]) -> str:
     return spoken
 
 
-@rule(rf"(?<![\dA-Za-z])±({NUMBER})")
-def _plus_minus(match: re.Match[str]) -> str:
-    return f"正负{numbers.quantity(match[1])}"
-
-
 @rule(
     rf"({NUMBER})( ?[+＋×÷*±] ?|(?: ?[xX] ?)| [-−] )({NUMBER})(?:( ?[+＋×÷*] ?|(?: ?[xX] ?))({NUMBER}))?(?![A-Za-z\d])"
 )
@@ -293,11 +312,6 @@ def _power(match: re.Match[str]) -> str:
         return f"{base}的{'平方' if exponent == '2' else '立方'}"
     minus = exponent[0] in "-−"
     return f"{base}的{_signed('-' if minus else None, numbers.quantity(exponent.lstrip('-−')))}次方"
-
-
-@rule(rf"([≥≤><＞＜≈≠]) ?([-−])?({NUMBER})")
-def _comparison(match: re.Match[str]) -> str:
-    return _OPERATORS[match[1]] + _signed(match[2], numbers.quantity(match[3]))
 
 
 @rule(r"(\d)、(\d)(?=个|[十百千万亿]|" + numbers.MEASURED.pattern + ")")
@@ -374,6 +388,9 @@ RULES: Final[tuple[Rule, ...]] = (
     _angle,
     _temperature_range,
     _temperature,
+    _blood_pressure,
+    _hours_and_minutes,
+    _discount,
     _rate,
     _unit,
     _mixed_number,
@@ -381,10 +398,8 @@ RULES: Final[tuple[Rule, ...]] = (
     _ratio,
     _about,
     _score,
-    _plus_minus,
     _power,
     _operation,
-    _comparison,
     _range,
     _thousands,
     _and_more,

@@ -105,8 +105,8 @@ def _per(match: re.Match[str]) -> str:
 
 _NAMES: Final = table("""
     % 百分号  ‰ 千分号  = 等于  × 乘  ÷ 除以  ± 正负  ≈ 约等于  ≠ 不等于  ≤ 小于等于  ≥ 大于等于  ∞ 无穷大
-    √ 根号  ² 平方  ³ 立方  ° 度  ℃ 摄氏度  ℉ 华氏度  @ 艾特  $ 美元  € 欧元  £ 英镑  ¥ 元  Ω 欧姆  < 小于
-    > 大于  + 加  ∶ 比  α 阿尔法  β 贝塔  γ 伽马  δ 德尔塔  Δ 德尔塔  ε 艾普西隆  θ 西塔  λ 兰姆达  μ 缪  π 派
+    √ 根号  ² 平方  ³ 立方  ° 度  ℃ 摄氏度  ℉ 华氏度  @ 艾特  $ 美元  € 欧元  £ 英镑  ¥ 元  Ω 欧姆  < 小于  ＜ 小于
+    > 大于  ＞ 大于  + 加  ∶ 比  α 阿尔法  β 贝塔  γ 伽马  δ 德尔塔  Δ 德尔塔  ε 艾普西隆  θ 西塔  λ 兰姆达  μ 缪  π 派
     ρ 柔  σ 西格玛  Σ 西格玛  τ 陶  φ 斐  Φ 斐  ω 欧米伽  № 第  ㎡ 平方米  → 到  ∠ 角  △ 三角形  Ⅰ 一  Ⅱ 二
     Ⅲ 三  Ⅳ 四  Ⅴ 五  Ⅵ 六  Ⅶ 七  Ⅷ 八  Ⅸ 九  Ⅹ 十  Ⅺ 十一  Ⅻ 十二  ½ 二分之一  ¼ 四分之一  ¾ 四分之三
     ⊥ 垂直于  ∥ 平行于  · ,  | ,  \\ 反斜杠  * '  # '  _ -  / ,  • ,  ^ 的  ~ -
@@ -131,9 +131,10 @@ def _counted(match: re.Match[str]) -> str:
     return numbers.quantity(str(_COUNTED[match[0]])) + ","
 
 
-_OF_LETTERS: Final[tuple[Rule, ...]] = (_address, _initials, _roman, quantities.MONEY)
+_OF_LETTERS: Final[tuple[Rule, ...]] = (_address, codes.IN_A_ROW, _initials, _roman, quantities.MONEY)
 _OF_NUMBERS: Final[tuple[Rule, ...]] = (_address, *dates.RULES, *codes.RULES, *quantities.RULES)
 _OF_SIGNS: Final[tuple[Rule, ...]] = (
+    dates.UNTIL,
     _per,
     _dot,
     _plus,
@@ -152,7 +153,8 @@ _LETTERS: Final = re.compile(r"[A-Za-z]+")
 # Where something to be read may begin. Marks of Chinese writing are none of them; a hyphen or dot only beside what it
 # may belong to.
 _BEGIN: Final = re.compile(
-    r"[0-9A-Za-z]|[零〇一二三四五六七八九十百千万亿两点]+(?= ?[%‰])| ?&|[-−–](?= ?[\d$¥€£])|\.(?=[a-z0-9])|"
+    r"[0-9A-Za-z]|[零〇一二三四五六七八九十百千万亿两点]+(?= ?[%‰])| ?&|[-−–](?= ?[\d$¥€£])|"
+    r"[-−–—~～〜]+(?= ?[\d第周星一二三四五六七八九十])|\.(?=[a-z0-9])|"
     r" (?=[-−+] \d)"
     r"|(?<=[A-Za-z0-9]) ?[+＋-](?! -)|(?<=[A-Za-z\u4e00-\u9fff])\+"
     "|[" + "".join(map(re.escape, {**_NAMES, **_COUNTED, **quantities.SIGNS_OF_MONEY})) + "￥＋]"
