@@ -18,6 +18,7 @@ Reason = Literal[
     "Missing",
     "Undecodable",
     "UnknownSpeaker",
+    "Duplicate",
     "Silent",
     "NoSpeech",
     "OtherLanguage",
@@ -323,7 +324,8 @@ class Corpus:
     """The dataset after a stage. Every second of a recording is in exactly one clip or one rejection.
 
     `held_out` are the digests of clips that training never sees, chosen once the clips are final. `notes` are sentences
-    about what belongs to no recording: lines of a list that cannot be used, files that no list names.
+    about what belongs to no recording and wants mending: lines of a list that cannot be used, files that no list names.
+    `beside` are those about files that are plainly no recordings, which do no harm.
     """
 
     stage: str
@@ -335,6 +337,7 @@ class Corpus:
     rejections: tuple[Rejection, ...] = ()
     held_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     format: int = 2
 
 

@@ -24,6 +24,8 @@ from typing import Protocol
 import minio
 import urllib3
 
+from kelong_contract import filenames
+
 CHUNK_BYTES = 1 << 20
 PRESIGN_TTL = datetime.timedelta(minutes=5)
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -51,12 +53,16 @@ class AlreadyExists(StoreError):
 
 @dataclass(frozen=True)
 class StoredObject:
-    """One object in a listing. `etag` changes whenever the content does (it is not always a digest)."""
+    """One object in a listing. `etag` changes whenever the content does (it is not always a digest).
+
+    `is_guessed` tells that its name on the disk is not UTF-8, and `key` what that was read as (`filenames`).
+    """
 
     key: str
     size_bytes: int
     etag: str
     modified: datetime.datetime
+    is_guessed: bool = False
 
 
 class Store(Protocol):
@@ -96,14 +102,18 @@ def check_key(key: str) -> str:
 
 
 class FolderStore:
-    """A store in a folder of the local file system, for laptops and tests."""
+    """A store in a folder of the local file system, for laptops, volumes and tests. Links to folders are not followed.
+
+    Names that are not UTF-8 have keys all the same, as `filenames` reads them.
+    """
 
     def __init__(self, root: pathlib.Path) -> None:
         self.root = root
         self._staging = root / ".staging"
 
-    def _path(self, key: str) -> pathlib.Path:
-        return self.root / check_key(key)
+    def path(self, key: str) -> pathlib.Path:
+        """Where the object of a key lies."""
+        return filenames.find(self.root, check_key(key))
 
     @contextlib.contextmanager
     def _stage(self, key: str) -> Iterator[pathlib.Path]:
@@ -120,7 +130,7 @@ class FolderStore:
 
     def put(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
         """See Store.put."""
-        path = self._path(key)
+        path = self.path(key)
         with self._stage(key) as staged:
             staged.write_bytes(data)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -128,7 +138,7 @@ class FolderStore:
 
     def put_file(self, key: str, path: pathlib.Path, content_type: str = "application/octet-stream") -> None:
         """See Store.put_file."""
-        target = self._path(key)
+        target = self.path(key)
         with self._stage(key) as staged:
             _copy(path, staged)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -136,7 +146,7 @@ class FolderStore:
 
     def create(self, key: str, data: bytes) -> None:
         """See Store.create."""
-        path = self._path(key)
+        path = self.path(key)
         with self._stage(key) as staged:
             staged.write_bytes(data)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -152,13 +162,13 @@ class FolderStore:
         """See Store.get."""
         with _translated(key):
             try:
-                return self._path(key).read_bytes()
+                return self.path(key).read_bytes()
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 raise NoSuchObject(f"'{key}' does not exist in {self.root}") from None
 
     def get_file(self, key: str, path: pathlib.Path) -> None:
         """See Store.get_file."""
-        source = self._path(key)
+        source = self.path(key)
         if not source.is_file():
             raise NoSuchObject(f"'{key}' does not exist in {self.root}")
         with _translated(key):
@@ -169,10 +179,9 @@ class FolderStore:
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """See Store.list."""
-        base = self.root / prefix.rpartition("/")[0]
         found = []
-        for path in base.rglob("*"):
-            key = path.relative_to(self.root).as_posix()
+        for path in self._below(prefix):
+            key = filenames.key(self.root, path)
             if path.is_file() and key.startswith(prefix) and not key.startswith(".staging/"):
                 found.append((key, path))
         for key, path in sorted(found):
@@ -182,15 +191,26 @@ class FolderStore:
                 continue
             modified = datetime.datetime.fromtimestamp(stat.st_mtime, tz=datetime.UTC)
             etag = f"{stat.st_mtime_ns:x}-{stat.st_ino:x}-{stat.st_size:x}"
-            yield StoredObject(key=key, size_bytes=stat.st_size, etag=etag, modified=modified)
+            guessed = path != self.root / key
+            yield StoredObject(key=key, size_bytes=stat.st_size, etag=etag, modified=modified, is_guessed=guessed)
+
+    def linked_folders(self, prefix: str) -> Iterator[str]:
+        """The links to folders whose key starts with the prefix, in key order: what lies behind them is not listed."""
+        linked = (path for path in self._below(prefix) if path.is_symlink() and path.is_dir())
+        yield from sorted(key for path in linked if (key := filenames.key(self.root, path)).startswith(prefix))
+
+    def _below(self, prefix: str) -> Iterator[pathlib.Path]:
+        """Everything in the prefix's folder and below."""
+        folder = prefix.rpartition("/")[0]
+        return (filenames.find(self.root, folder) if folder else self.root).rglob("*")
 
     def exists(self, key: str) -> bool:
         """See Store.exists."""
-        return self._path(key).is_file()
+        return self.path(key).is_file()
 
     def delete(self, key: str) -> None:
         """See Store.delete."""
-        self._path(key).unlink(missing_ok=True)
+        self.path(key).unlink(missing_ok=True)
 
 
 class BucketStore:

@@ -129,8 +129,18 @@ def test_what_a_list_says_of_files_that_are_not_there_or_nobodys_is_told() -> No
     made = corpus(gone, nobodys, lost("gone.wav", "Missing", 0.0), lost("nobody.wav", "UnknownSpeaker", 0.0))
     assert told(made) == [
         "a list names gone.wav, and nothing of that name is there: upload it, or correct the list.",
-        "a list gives nobody.wav to none of spec.speakers: spell the name as it is there, or add the speaker.",
+        "none of spec.speakers has nobody.wav: put it into a speaker's folder, spell the name in a list as it is "
+        "there, or add the speaker.",
     ]
+
+
+def test_a_file_that_is_there_twice_is_told() -> None:
+    made = corpus(recording("copy.wav"), lost("copy.wav", "Duplicate", 1800.0))
+    assert told(made) == ["the same recording is there again as copy.wav, and used once: remove the copy."]
+
+
+def test_what_lies_beside_recordings_needs_no_advice() -> None:
+    assert told(corpus(beside=("cover.jpg: no recordings by their names, and passed over",))) == []
 
 
 def test_seconds_that_a_list_leaves_out_are_told() -> None:
@@ -143,8 +153,8 @@ def test_seconds_that_a_list_leaves_out_are_told() -> None:
 def test_notes_are_pointed_to_once() -> None:
     made = corpus(notes=("line 3 of list.jsonl is not JSON", "line 9 of list.jsonl names no file"))
     assert told(made) == [
-        "some lines of a list or texts beside recordings cannot be used as they are: the report's notes name each, "
-        "mend them there."
+        "some names, links, lines of a list or texts beside recordings cannot be used as they are: the report's notes "
+        "name them, mend them there."
     ]
 
 

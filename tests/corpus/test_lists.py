@@ -1,6 +1,7 @@
 """Lists of recordings and transcripts beside them: what each line becomes, and that none is left out in silence."""
 
 import json
+import zlib
 
 import numpy as np
 import pytest
@@ -23,8 +24,8 @@ def place(tmp_path):
 
 
 def put_sound(place, tmp_path, name, seconds=3.0, level=0.1):
-    """Noise whose level rises second by second, so that a stretch can be told from another."""
-    noise = np.random.default_rng(1).standard_normal(round(seconds * RATE_HZ))
+    """Noise whose level rises second by second, so that a stretch can be told from another; each name has its own."""
+    noise = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(round(seconds * RATE_HZ))
     soundfile.write(tmp_path / "made.wav", level * noise * (1 + np.arange(len(noise)) // RATE_HZ) / 10, RATE_HZ)
     place.put_file(PREFIX + name, tmp_path / "made.wav")
 
@@ -106,8 +107,10 @@ def test_a_table_alone_may_tell_speakers_apart(place, tmp_path, ingested):
         put_sound(place, tmp_path, name)
     place.put(PREFIX + "metadata.csv", b"file_name,text,speaker\na.wav,x,A\nb.wav,y,B\n")
     corpus = ingested(speakers=("A", "B"))
-    assert {key: value[0] for key, value in told(corpus).items()} == {"a.wav": "A", "b.wav": "B"}
-    assert corpus.notes == (f"{PREFIX}c.wav: not named by the list, and not used",)
+    assert {key: value[0] for key, value in told(corpus).items()} == {"a.wav": "A", "b.wav": "B", "c.wav": ""}
+    assert [(item.reason, item.message) for item in corpus.rejections] == [
+        ("UnknownSpeaker", f"{PREFIX}c.wav lies in a folder that A and B share: say in a metadata.csv whose it is")
+    ]
 
 
 def test_the_originals_list_is_read_and_every_bad_line_named(place, tmp_path, ingested):

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from kelong_contract import codec, conditions, corpora, layout
@@ -16,11 +16,11 @@ from kelong_contract import store as stores
 from kelong_trainer import documents
 from kelong_trainer.context import BadData, RunContext
 from kelong_trainer.corpus.sound import contained, decoding, media
-from kelong_trainer.corpus.sources import catalogue, lists, recordings
+from kelong_trainer.corpus.sources import catalogue, duplicates, lists, recordings
 
 log = logging.getLogger(__name__)
 
-VERSION = 3
+VERSION = 4
 # A room is at about -60 dBFS; a recording whose loudest tenth of a second lies below holds nobody's speech.
 SILENT_DBFS = -60.0
 # A list's times are rounded: a stretch may end this much after its file does.
@@ -42,6 +42,7 @@ def facts(context: RunContext, listing: catalogue.Listing) -> dict[str, object]:
     return {
         "files": [dataclasses.asdict(listed) for listed in listing.files],
         "notes": listing.notes,
+        "beside": listing.beside,
         "unreadable": listing.unreadable,
         "speakers": [dataclasses.asdict(speaker) for speaker in context.order.speakers],
         "shortest_s": context.order.slicing.min_s,
@@ -58,7 +59,7 @@ def run(context: RunContext, listing: catalogue.Listing, speakers: dict[str, int
         raise BadData(
             conditions.TOO_FEW_CLIPS, f"there are no recordings under {source.name}{beside}: upload some and try again"
         )
-    for key in listing.passed_over:
+    for key in listing.passed_over:  # all of them: the corpus names a few
         log.info("%s is passed over: it is no recording", key)
     heard = []
     with context.telemetry.stage("ingest", len(listing.files)) as bar:
@@ -66,6 +67,7 @@ def run(context: RunContext, listing: catalogue.Listing, speakers: dict[str, int
             context.check_stopping()
             heard.append(_kept(context, source, listed))
             bar.advance()
+    heard = _without_duplicates(heard)
     rejections = tuple(rejection for item in heard for rejection in item.rejections)
     notes = (*listing.notes, *(note for item in heard for note in item.notes))
     for message in (*(rejection.message for rejection in rejections), *notes):
@@ -76,7 +78,23 @@ def run(context: RunContext, listing: catalogue.Listing, speakers: dict[str, int
         recordings=tuple(recording for item in heard for recording in item.recordings),
         rejections=rejections,
         notes=notes,
+        beside=listing.beside,
     )
+
+
+def _without_duplicates(heard: Sequence[Heard]) -> list[Heard]:
+    """The same, but that of recordings which are there twice all but one are rejected."""
+    refused = {rejection.recording for item in heard for rejection in item.rejections}
+    repeated = duplicates.find([found for item in heard for found in item.recordings if found.key not in refused])
+
+    def rejections(item: Heard) -> Iterator[corpora.Rejection]:
+        yield from item.rejections
+        for found in item.recordings:
+            if (first := repeated.get(found.key)) is not None:
+                message = f"{found.key} is byte for byte the same as {first}: only that is used, remove one of them"
+                yield corpora.Rejection(**_all_of(found), reason="Duplicate", message=message)
+
+    return [dataclasses.replace(item, rejections=tuple(rejections(item))) for item in heard]
 
 
 def _kept(context: RunContext, source: recordings.Source, listed: catalogue.Listed) -> Heard:
@@ -103,6 +121,8 @@ def _hear(context: RunContext, source: recordings.Source, listed: catalogue.List
         with source.file(listed.key) as path:
             sha256 = ""
             try:
+                if path.stat().st_size == 0:
+                    return _undecodable(listed, "", f"{listed.key} is empty: upload it again")
                 sha256 = stores.digest_file(path)
                 decoded = source.decode(path, sha256)
             except contained.Crashed as error:
@@ -121,8 +141,9 @@ def _hear(context: RunContext, source: recordings.Source, listed: catalogue.List
         return dataclasses.replace(_undecodable(listed, "", message), lasting=False)
     except recordings.LeadsOutside as error:
         return _undecodable(listed, "", str(error))
-    if decoded.sound.damaged_packets:
-        log.warning("%s: %d damaged packets were left out", listed.key, decoded.sound.damaged_packets)
+    if damaged := decoded.sound.damaged_packets:
+        packets = "1 damaged packet was" if damaged == 1 else f"{damaged} damaged packets were"
+        log.warning("%s: %s left out", listed.key, packets)
     text, notes, lasting = _text(source, listed)
     whole = corpora.Recording(
         key=listed.key,
@@ -140,6 +161,8 @@ def _hear(context: RunContext, source: recordings.Source, listed: catalogue.List
         return Heard(recordings=(whole,), rejections=(rejection,), notes=notes, lasting=lasting)
     if listed.stretches:
         return _in_stretches(context, whole, listed.stretches)
+    if listed.refusal is not None:  # nobody asks for its sound again
+        recordings.mono_path(context.work_dir, sha256).unlink(missing_ok=True)
     useless = _useless(context, whole, listed.refusal)
     return Heard(recordings=(whole,), rejections=(useless,) if useless else (), notes=notes, lasting=lasting)
 

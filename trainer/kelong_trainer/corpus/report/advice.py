@@ -148,9 +148,9 @@ def _notes(corpus: corpora.Corpus) -> list[Advice]:
         return []
     return [
         Advice(
-            chinese="列表里有的行、录音旁边有的文字不能照用：报告的备注里逐条列出了，请改正。",
-            english="some lines of a list or texts beside recordings cannot be used as they are: the report's notes "
-            "name each, mend them there.",
+            chinese="有的文件名、链接、列表里的行、录音旁边的文字不能照用：报告的备注里列出了，请改正。",
+            english="some names, links, lines of a list or texts beside recordings cannot be used as they are: the "
+            "report's notes name them, mend them there.",
             weight=WEIGHTY,
         )
     ]
@@ -292,8 +292,14 @@ _RULES: tuple[Callable[[corpora.Corpus], list[Advice]], ...] = (
     ),
     _by_file(
         "UnknownSpeaker",
-        chinese="列表里的 {0} 不属于 spec.speakers 里的任何一位：请写成一样的名字，或者在那里加上这位说话人。",
-        english="a list gives {0} to none of spec.speakers: spell the name as it is there, or add the speaker.",
+        chinese="{0} 不属于 spec.speakers 里的任何一位：请放进说话人的文件夹，在列表里写对名字，或者加上这位说话人。",
+        english="none of spec.speakers has {0}: put it into a speaker's folder, spell the name in a list as it is "
+        "there, or add the speaker.",
+    ),
+    _by_file(
+        "Duplicate",
+        chinese="{0} 和另一个文件完全相同，只用了一份：请删去多余的。",
+        english="the same recording is there again as {0}, and used once: remove the copy.",
     ),
     _notes,
     _other_speaker,

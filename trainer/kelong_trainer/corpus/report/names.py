@@ -20,6 +20,7 @@ REASONS: dict[str, Name] = {
     "Missing": Name("列表里有，文件没有", "listed, but not there", "file"),
     "Undecodable": Name("打不开", "cannot be read", "file"),
     "UnknownSpeaker": Name("不属于任何说话人", "nobody's of the speakers", "other"),
+    "Duplicate": Name("重复的文件", "there twice", "hand"),
     "Silent": Name("没有声音", "silent", "file"),
     "NoSpeech": Name("没有人说话", "nobody speaks", "file"),
     "OtherLanguage": Name("不是普通话", "another language", "other"),

@@ -20,7 +20,7 @@ from kelong_contract import corpora, orders
 from kelong_trainer.corpus.report import advice, histograms, names, payload
 from kelong_trainer.scoring import held_out
 
-VERSION = 2  # raise when the same corpus would give another page
+VERSION = 3  # raise when the same corpus would give another page
 SHOWN_NOTES = 5  # more are folded up
 
 
@@ -220,11 +220,12 @@ def _folder(corpus: corpora.Corpus) -> str:
 
 def _notes(corpus: corpora.Corpus) -> str:
     """What was found that belongs to no recording; the folder that all recordings lie in is left out here too."""
-    if not corpus.notes:
+    notes = (*corpus.notes, *corpus.beside)
+    if not notes:
         return ""
     shared = advice.folder(corpus)
-    lines = (note.replace(shared, "") if shared else note for note in corpus.notes)
+    lines = (note.replace(shared, "") if shared else note for note in notes)
     listed = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
-    title = f"{_both('备注', 'notes')} {_value(len(corpus.notes), str(len(corpus.notes)), 'notes')}"
-    opened = " open" * (len(corpus.notes) <= SHOWN_NOTES)
+    title = f"{_both('备注', 'notes')} {_value(len(notes), str(len(notes)), 'notes')}"
+    opened = " open" * (len(notes) <= SHOWN_NOTES)
     return f'<details class="notes"{opened}><summary>{title}</summary><ul>{listed}</ul></details>'

@@ -17,7 +17,7 @@ from kelong_contract import conditions, layout, orders
 from kelong_contract import store as stores
 
 from kelong_trainer.context import BadData
-from kelong_trainer.corpus.sources import lists
+from kelong_trainer.corpus.sources import lists, namesakes
 
 # Files that people keep beside recordings. Everything else is tried, and named if it holds no sound.
 _TEXTS = (".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".ini", ".log")
@@ -79,29 +79,36 @@ class Listed:
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """What lies under the source's prefixes, and the files passed over because they are plainly no recordings.
+    """What lies under the source's prefix, and the files passed over because they are plainly no recordings.
 
     `unreadable` are the keys of a volume's files that we may not read: `files` does not change when we may. `notes` are
-    sentences about lines that cannot be used and files that a list does not name.
+    sentences about lines that cannot be used, files that a list does not name, and names and links that need mending;
+    `beside` is one about what was passed over.
     """
 
     files: tuple[Listed, ...]
     passed_over: tuple[str, ...]
     unreadable: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 def make(
-    order: orders.TrainingOrder, found: Iterable[stores.StoredObject], read: Callable[[str], bytes], source: str
+    order: orders.TrainingOrder,
+    found: Iterable[stores.StoredObject],
+    read: Callable[[str], bytes],
+    source: str,
+    linked: Iterable[str] = (),
 ) -> Listing:
     """The listing of an order's dataset; `read` gives a list's bytes by its key.
 
-    `found` is all below the dataset's prefix, for an AudioFolder what lies below the speakers' and the tables beside.
-    Raises BadData for a list that is not there or of which no line can be used; `source` names the place then.
+    `found` is all below the dataset's prefix, `linked` the links to folders there, which are not followed. Raises
+    BadData for a list that is not there or of which no line can be used; `source` names the place then.
     """
     dataset = order.dataset
     objects = {item.key: item for item in sorted(found, key=lambda item: item.key)}
     maker = _Maker(order, objects)
+    maker.names(linked)
     if dataset.format == "AudioFolder":
         maker.folder(read)
     else:
@@ -126,6 +133,7 @@ class _Maker:
         self._names = [speaker.name for speaker in order.speakers]
         self._owners = [(layout.below(self._root, speaker.prefix), speaker.name) for speaker in order.speakers]
         self._objects = objects
+        self._beside_by_stem = _transcripts(objects)
         self._is_whole = order.dataset.format != "AudioFolder"  # whether a list is the dataset
         self._used = {self._corrections}
         self._notes: list[str] = []
@@ -139,14 +147,29 @@ class _Maker:
             notes += [f"and {more} more lines that cannot be used"] * (more > 0)
         if media:
             notes.append(_some_of(media, "not named by the list, and not used"))
-        files = tuple(self.files[key] for key in sorted(self.files))
-        return Listing(files=files, passed_over=tuple(sorted({*passed_over} - {*media})), notes=tuple(notes))
+        others = sorted({*passed_over} - {*media})
+        return Listing(
+            files=tuple(self.files[key] for key in sorted(self.files)),
+            passed_over=tuple(others),
+            notes=tuple(notes),
+            beside=(_some_of(others, "no recordings by their names, and passed over"),) if others else (),
+        )
+
+    def names(self, linked: Iterable[str]) -> None:
+        """What is to be said of names on a disk: those that are not UTF-8, and links to folders."""
+        guessed = [key for key, item in self._objects.items() if item.is_guessed]
+        if guessed:
+            self._notes.append(_some_of(guessed, "names that are not UTF-8 on the disk, read as here: rename them"))
+        if links := list(linked):
+            self._notes.append(
+                _some_of(links, "links to folders, which are not followed: put the folders themselves there")
+            )
 
     def folder(self, read: Callable[[str], bytes]) -> None:
-        """Every file that may be a recording and lies in a speaker's folder, with what is written beside it."""
+        """Every file that may be a recording, with what is written beside it and in tables; and those of nobody."""
         for key, item in self._objects.items():
             owner = self._owner(key)
-            if owner is not None and self._may_be_media(key):
+            if owner is not None and key not in self._used and self._may_be_media(key):
                 text = self._beside(key)
                 self.files[key] = Listed(
                     key=key,
@@ -159,6 +182,18 @@ class _Maker:
         for key in self._objects:
             if (parse := TABLES.get(posixpath.basename(key).lower())) is not None:
                 self.listed(parse(read(key), key.removeprefix(self._root)), key)
+        for key in self._objects:
+            if key not in self.files and key not in self._used and self._may_be_media(key):
+                refusal = Refusal(reason="UnknownSpeaker", message=self._nobodys(key))
+                self.files[key] = dataclasses.replace(self._bare(key), refusal=refusal)
+
+    def _nobodys(self, key: str) -> str:
+        """Why a file of a folder belongs to no speaker, and what to do."""
+        sharing = [name for prefix, name in self._owners if key.startswith(prefix)]
+        if sharing:
+            return f"{key} lies in a folder that {' and '.join(sharing)} share: say in a metadata.csv whose it is"
+        folders = ", ".join(f"{name}: {prefix.removeprefix(self._root)}" for prefix, name in self._owners)
+        return f"{key} lies in no speaker's folder ({folders}): move it there, or correct the prefix of its speaker"
 
     def listed(self, parsed: lists.Parsed, list_key: str) -> None:
         """What a list says of its files."""
@@ -166,13 +201,27 @@ class _Maker:
         self._notes += parsed.faults
         name = list_key.removeprefix(self._root)
         by_file: dict[str, list[lists.Line]] = collections.defaultdict(list)
+        moved = self._moved(parsed.lines, list_key, name)
         for line in parsed.lines:
-            if (key := self._locate(line.path, list_key)) is None:
+            if (key := moved.get(line.path) or self._locate(line.path, list_key)) is None:
                 self._notes.append(f"line {line.number} of {name} names '{line.path}', which is outside the dataset")
             elif line.speaker or self._is_whole or self._owner(key) is not None:
                 by_file[key].append(line)  # a table beside folders may tell of other voices' too
         for key, lines in by_file.items():
             self.files[key] = self._described(key, lines, name)
+
+    def _moved(self, lines: tuple[lists.Line, ...], list_key: str, name: str) -> dict[str, str]:
+        """The files that paths of a list mean which are not there, by their names: lists move without their files."""
+        located = {line.path: self._locate(line.path, list_key) for line in lines}
+        there = {key for key in located.values() if key in self._objects}
+        lost = [path for path, key in located.items() if key not in self._objects]
+        found = namesakes.find(lost, (key for key in self._objects if self._may_be_media(key)), there)
+        if found:
+            path, key = next(iter(found.items()))
+            count = "1 file that is" if len(found) == 1 else f"{len(found)} files that are"
+            example = f"such as '{path}' as {key}: correct its paths"
+            self._notes.append(f"{name} names {count} not there and found by name instead, {example}")
+        return found
 
     def _described(self, key: str, lines: list[lists.Line], name: str) -> Listed:
         known = self.files.get(key) or self._bare(key)
@@ -257,8 +306,7 @@ class _Maker:
         return mine[0] if len(mine) == 1 else None
 
     def _beside(self, key: str) -> stores.StoredObject | None:
-        stem = posixpath.splitext(key)[0]
-        there = [self._objects[stem + suffix] for suffix in _TRANSCRIPTS if stem + suffix in self._objects]
+        there = self._beside_by_stem.get(posixpath.splitext(key)[0], ())
         self._used |= {item.key for item in there}
         return there[0] if there else None
 
@@ -267,6 +315,16 @@ class _Maker:
         hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
         named = path.suffix.lower() in _NOT_MEDIA or path.name.lower() in _NOT_MEDIA_NAMES
         return not (hidden or named or key.endswith("/"))
+
+
+def _transcripts(objects: dict[str, stores.StoredObject]) -> dict[str, tuple[stores.StoredObject, ...]]:
+    """What may be a transcript, by its key without suffix, the one that counts first; suffixes in any case."""
+    found: dict[str, list[tuple[int, str]]] = collections.defaultdict(list)
+    for key in objects:
+        stem, suffix = posixpath.splitext(key)
+        if suffix.lower() in _TRANSCRIPTS:
+            found[stem].append((_TRANSCRIPTS.index(suffix.lower()), key))
+    return {stem: tuple(objects[key] for _, key in sorted(ranked)) for stem, ranked in found.items()}
 
 
 def _some_of(keys: list[str], what: str) -> str:

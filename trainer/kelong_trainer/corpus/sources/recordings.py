@@ -61,38 +61,37 @@ class Source:
             self._store = context.store
             self.name = f"'{dataset.prefix}' in the store"
         # A volume's files are read where they are; everything else is fetched first.
-        self._folder = self._store.root if isinstance(self._store, stores.FolderStore) else None
+        self._on_disk = self._store if isinstance(self._store, stores.FolderStore) else None
 
     def listing(self) -> catalogue.Listing:
         """Every file, by key. One under two speakers' prefixes belongs to the longer; raises BadOrder if equal."""
         root = layout.below(self._prefix, "")
         prefixes = [(layout.below(root, speaker.prefix), speaker.name) for speaker in self._order.speakers]
         is_list = self._order.dataset.format != "AudioFolder"
-        tables = [] if is_list else [layout.dataset_file(root, name) for name in catalogue.TABLES]
-        found = {item.key: item for key in tables for item in self._store.list(key) if item.key == key}
+        found = {item.key: item for item in self._store.list(root)}
+        is_told = is_list or any(layout.dataset_file(root, name) in found for name in catalogue.TABLES)
         shared = sorted({prefix for prefix, _ in prefixes if [other for other, _ in prefixes].count(prefix) > 1})
-        if shared and not is_list and not found:  # a list may say who speaks
+        if shared and not is_told:  # a list may say who speaks
             both = " and ".join(name for prefix, name in prefixes if prefix == shared[0])
             message = f"the speakers {both} have the same prefix '{shared[0]}': give each a folder of their own"
             raise BadOrder(conditions.SPEAKERS_OVERLAP, message)
-        for prefix in [root] if is_list else [prefix for prefix, _ in prefixes]:
-            found |= {item.key: item for item in self._store.list(prefix)}
-        made = catalogue.make(self._order, found.values(), self._bytes, self.name)
+        linked = self._on_disk.linked_folders(root) if self._on_disk else ()
+        made = catalogue.make(self._order, found.values(), self._bytes, self.name, linked)
         opened = [key for file in made.files if file.etag for key in (file.key, file.transcript) if key]
         unreadable = tuple(key for key in opened if not self._is_readable(key))
         return dataclasses.replace(made, unreadable=unreadable)
 
     def _is_readable(self, key: str) -> bool:
-        return self._folder is None or os.access(self._folder / key, os.R_OK, effective_ids=True)
+        return self._on_disk is None or os.access(self._on_disk.path(key), os.R_OK, effective_ids=True)
 
     @contextlib.contextmanager
     def file(self, key: str) -> Iterator[pathlib.Path]:
         """The file on this machine; what had to be fetched is removed afterwards. Raises NoSuchObject."""
-        if self._folder is not None:
-            path = self._folder / stores.check_key(key)
+        if self._on_disk is not None:
+            root, path = self._on_disk.root, self._on_disk.path(key)
             if not path.is_file():
-                raise stores.NoSuchObject(f"'{key}' does not exist in {self._folder}")
-            if not path.resolve().is_relative_to(self._folder.resolve()):
+                raise stores.NoSuchObject(f"'{key}' does not exist in {root}")
+            if not path.resolve().is_relative_to(root.resolve()):
                 raise LeadsOutside(f"{key} is a link to a place outside {self.name}: put the file itself there")
             yield path
             return
