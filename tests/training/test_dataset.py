@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pathlib
+
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kelong_contract import orders
+from kelong_contract import layout, orders, store
 from kelong_speech import config
+from kelong_trainer.corpus.clips import clip_sound
 from kelong_trainer.training import batches, dataset, loading, memory, state, step
 
 LENGTHS = st.lists(st.integers(min_value=170, max_value=2600), min_size=1, max_size=60)
@@ -88,6 +92,30 @@ def test_the_small_preset_hears_24_khz_and_is_told_how_long_each_phoneme_lasts(b
     for half in halves:
         assert half.recordings.durations_frames is not None
         assert half.recordings.durations_frames.sum(dim=1).equal(half.recordings.frame_counts)
+
+
+def test_stages_and_training_fetch_a_clip_once_among_them(bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched: list[str] = []
+    get_file, get = store.FolderStore.get_file, store.FolderStore.get
+
+    def counted(self: store.FolderStore, key: str, path: pathlib.Path) -> None:
+        fetched.append(key)
+        get_file(self, key, path)
+
+    monkeypatch.setattr(store.FolderStore, "get_file", counted)
+    monkeypatch.setattr(store.FolderStore, "get", lambda self, key: fetched.append(key) or get(self, key))
+    corpus = bench.aligned()
+    heard = [
+        clip_sound.as_cut(clip_sound.fetched(bench.store, bench.place, clip, bench.folder / "work"))
+        for clip in corpus.clips
+    ]
+    assert [len(sound.samples) for sound in heard] == [clip.samples for clip in corpus.clips]
+    voice = config.preset("small", speakers=(config.Speaker(name="Mei", id=0),))
+    clips = dataset.Dataset(corpus, voice, bench.store, bench.place, bench.folder / "work")
+    for index in range(len(clips)):
+        clips.fetch(index)
+    keys = [layout.clip(bench.place, clip.sha256) for clip in corpus.clips]
+    assert sorted(key for key in fetched if key in keys) == sorted(keys)
 
 
 def test_the_small_preset_takes_a_step(bench) -> None:

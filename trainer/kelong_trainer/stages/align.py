@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
-import pathlib
 from collections.abc import Sequence
 
 import torch
@@ -66,7 +65,6 @@ class _Stage:
             context.order.model.preset, speakers=tuple(config.Speaker(name=n, id=i) for n, i in corpus.speakers.items())
         )
         self._transcripts = {transcript.key: transcript for transcript in corpus.transcripts}
-        self._folder = context.work_dir / "clips"
         self._aligner: aligning.Aligner | None = None
         spared = set(corpus.held_out)
         # The clips that training sees and that have a frame for each phoneme.
@@ -111,9 +109,7 @@ class _Stage:
         return self._aligner
 
     def _heard(self, clip: corpora.Clip) -> aligning.Heard:
-        path: pathlib.Path = self._folder / f"{clip.sha256}.flac"
-        if not path.exists():
-            self._context.store.get_file(layout.clip(self._context.place, clip.sha256), path)
+        path = clip_sound.fetched(self._context.store, self._context.place, clip, self._context.work_dir)
         sound, wanted = clip_sound.samples(path, clip, self._voice), self._voice.audio
         return aligning.Heard(
             ids=clip_features.ids(clip),

@@ -6,16 +6,14 @@ A preset without encoders pays nothing here. Each file lies in the store by the 
 from __future__ import annotations
 
 import dataclasses
-import io
 import logging
 from collections.abc import Callable
 
-import soundfile
 from kelong_contract import codec, conditions, corpora, layout
-from kelong_speech import audio, features, sources
+from kelong_speech import features, sources
 
 from kelong_trainer.context import BadOrder, RunContext
-from kelong_trainer.corpus.clips import clip_features
+from kelong_trainer.corpus.clips import clip_features, clip_sound
 
 log = logging.getLogger(__name__)
 
@@ -96,9 +94,8 @@ def _text(encoder: features.TextEncoder, clip: corpora.Clip) -> bytes:
 
 
 def _style(encoder: features.StyleEncoder, context: RunContext, clip: corpora.Clip) -> bytes:
-    data = context.store.get(layout.clip(context.place, clip.sha256))
-    samples, rate_hz = soundfile.read(io.BytesIO(data), dtype="float32")
-    return clip_features.encode(encoder.of_audio(audio.Speech(samples=samples, sample_rate_hz=rate_hz)))
+    file = clip_sound.fetched(context.store, context.place, clip, context.work_dir)
+    return clip_features.encode(encoder.of_audio(clip_sound.as_cut(file)))
 
 
 def _wanted(context: RunContext) -> list[_Wanted]:

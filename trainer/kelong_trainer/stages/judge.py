@@ -7,19 +7,17 @@ again and measure nothing.
 from __future__ import annotations
 
 import dataclasses
-import io
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import soundfile
 from kelong_contract import codec, conditions, corpora, layout
 from kelong_contract import store as stores
 from kelong_speech import audio
 
 from kelong_trainer import documents
 from kelong_trainer.context import BadData, RunContext
-from kelong_trainer.corpus.clips import grading, reading_tone
+from kelong_trainer.corpus.clips import clip_sound, grading, reading_tone
 from kelong_trainer.corpus.sound import quality
 from kelong_trainer.corpus.words import agreement, labels
 
@@ -158,14 +156,13 @@ class _Stage:
         return Measured(measures=measures, foreign_share=round(foreign / len(syllables), 4) if syllables else 0.0)
 
     def _sound(self, clip: corpora.Clip) -> audio.Speech:
-        key = layout.clip(self._context.place, clip.sha256)
+        context = self._context
         try:
-            data = self._context.store.get(key)
+            return clip_sound.as_cut(clip_sound.fetched(context.store, context.place, clip, context.work_dir))
         except stores.NoSuchObject:
+            key = layout.clip(context.place, clip.sha256)
             message = f"the clip {key} is gone from the store; restore it, or delete the stages' results to cut it anew"
             raise BadData(conditions.DATASET_INVALID, message) from None
-        samples, rate_hz = soundfile.read(io.BytesIO(data), dtype="float32")
-        return audio.Speech(samples=samples, sample_rate_hz=rate_hz)
 
     def _what_was_said(self, recording: str) -> _Said:
         """Of a supplied transcript the recogniser's own words are the second look, unless there is another."""

@@ -5,14 +5,12 @@ from __future__ import annotations
 import bisect
 import collections
 import dataclasses
-import io
 import logging
 
-import soundfile
-from kelong_contract import corpora, layout
+from kelong_contract import corpora
 
 from kelong_trainer.context import RunContext
-from kelong_trainer.corpus.clips import marking
+from kelong_trainer.corpus.clips import clip_sound, marking
 from kelong_trainer.corpus.listening import pauses
 from kelong_trainer.corpus.sound import noise
 from kelong_trainer.corpus.words import labels
@@ -48,13 +46,12 @@ def run(context: RunContext, corpus: corpora.Corpus) -> corpora.Corpus:
 def _marks(
     context: RunContext, clip: corpora.Clip, listening: corpora.Listening, transcript: corpora.Transcript
 ) -> tuple[corpora.Mark, ...]:
-    sound = context.store.get(layout.clip(context.place, clip.sha256))
-    samples, rate_hz = soundfile.read(io.BytesIO(sound), dtype="float32")
+    sound = clip_sound.as_cut(clip_sound.fetched(context.store, context.place, clip, context.work_dir))
     heard = marking.Heard(
         text=clip.text,
         start_s=clip.start_s,
         words=_inside(transcript.words, clip),
-        levels=noise.levels(samples, rate_hz),
+        levels=noise.levels(sound.samples, sound.sample_rate_hz),
         listening=listening,
     )
     return marking.marks(heard)

@@ -84,7 +84,7 @@ class Dataset:
         place: layout.Voice,
         work_dir: pathlib.Path,
     ) -> None:
-        self._config, self._store, self._place, self._folder = config, store, place, work_dir / "clips"
+        self._config, self._store, self._place, self._work_dir = config, store, place, work_dir
         self._features = FeatureFiles(store, work_dir / "features")
         self._speakers = corpus.speakers
         self._kept: collections.OrderedDict[int, Example] = collections.OrderedDict()
@@ -159,7 +159,5 @@ class Dataset:
         )
 
     def _samples(self, clip: corpora.Clip) -> Tensor:
-        path = self._folder / f"{clip.sha256}.flac"
-        if not path.exists():
-            self._store.get_file(layout.clip(self._place, clip.sha256), path)
+        path = clip_sound.fetched(self._store, self._place, clip, self._work_dir)
         return clip_sound.samples(path, clip, self._config)

@@ -1,4 +1,4 @@
-"""A clip's sound as a voice of some configuration takes it: at its rate, in whole frames.
+"""A clip's file in this process's work folder, and its sound as it was cut or as a voice of a configuration takes it.
 
 S samples.
 """
@@ -11,12 +11,31 @@ import numpy as np
 import soundfile
 import soxr
 import torch
-from kelong_contract import conditions, corpora
+from kelong_contract import conditions, corpora, layout
+from kelong_contract import store as stores
+from kelong_speech import audio
 from kelong_speech.config import VoiceConfig
 from torch import Tensor
 
 from kelong_trainer.context import BadData
 from kelong_trainer.corpus.sound import decoding
+
+
+def fetched(store: stores.Store, place: layout.Voice, clip: corpora.Clip, work_dir: pathlib.Path) -> pathlib.Path:
+    """The clip's file, fetched from the store by whoever needs it first: stages and training hear the same bytes.
+
+    Raises stores.NoSuchObject.
+    """
+    path = work_dir / "clips" / f"{clip.sha256}.flac"
+    if not path.exists():
+        store.get_file(layout.clip(place, clip.sha256), path)
+    return path
+
+
+def as_cut(path: pathlib.Path) -> audio.Speech:
+    """The sound in a clip's file, as it was cut from its recording."""
+    loaded, rate_hz = soundfile.read(path, dtype="float32")
+    return audio.Speech(samples=loaded, sample_rate_hz=rate_hz)
 
 
 def frames(clip: corpora.Clip, config: VoiceConfig) -> int:
