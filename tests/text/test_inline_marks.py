@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from kelong_speech.text import frontend
+from kelong_speech.text import frontend, utterance
 
 ROWS = [
     ("你好[sp2]世界", "ni2 hao3 sp2 shi4 jie4"),
@@ -108,3 +108,29 @@ def test_pinyin_for_a_character_that_is_read_as_part_of_a_number_is_refused() ->
     ) as refusal:
         frontend.analyse("60公里/小[xiao3]时")
     assert refusal.value.position == 5
+
+
+@pytest.mark.parametrize(
+    ("written", "slip", "meant"),
+    [
+        ("银行[hang2", "[hang2", "[hang2]"),
+        ("他行[hang2，走了", "[hang2", "[hang2]"),
+        ("你好【hao3】", "【hao3】", "[hao3]"),
+        ("一行(hang2)字", "(hang2)", "[hang2]"),
+        ("银行（yin2 hang2）里", "（yin2 hang2）", "[yin2 hang2]"),
+        ("好[hǎo]学", "[hǎo]", "[hao3]"),
+        ("绿[lǜ]", "[lǜ]", "[lv4]"),
+    ],
+)
+def test_a_slip_in_a_mark_is_refused_with_what_was_meant(
+    read: Callable[[str], str], written: str, slip: str, meant: str
+) -> None:
+    with pytest.raises(utterance.UnspeakableText, match=re.escape(f"{slip} is no reading")) as refusal:
+        read(written)
+    assert meant in str(refusal.value)
+    assert refusal.value.position == written.index(slip)
+
+
+@pytest.mark.parametrize("written", ["他（Tom）走了", "型号（A3）好", "说（ok）吧", "好（hao）学", "看[图1]"])
+def test_what_is_no_pinyin_with_a_tone_may_stand_in_brackets(read: Callable[[str], str], written: str) -> None:
+    assert read(written)

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from kelong_contract.lexicon import is_han
 
-from kelong_speech.text import corrections, numbers, phonemes, pinyin, signs, symbols, traditional
+from kelong_speech.text import corrections, dictionaries, numbers, phonemes, pinyin, signs, symbols, traditional
 from kelong_speech.text.utterance import UnspeakableText
 
 
@@ -47,6 +47,11 @@ _SPOKEN_MARKS: Final = frozenset(symbols.MARKS + symbols.INLINE_MARKS)
 # Pinyin in brackets, one syllable or several, or the name of a pause or breath.
 _SYLLABLE: Final = r"[A-Za-züÜ:]{1,8}\d?"
 _INLINE: Final = re.compile(rf"\[({_SYLLABLE}(?: {_SYLLABLE})*)\]")
+# Slips of these: 行[hang2 without its end, 行(hang2) and the like in other brackets, 行[háng].
+_SLIP: Final = re.compile(
+    rf"\[({_SYLLABLE})(?![\w \]])|[(（【［〔「<《]([a-zü:]{{2,8}}[1-5](?: [a-zü:]{{1,8}}[1-5])*)[)）】］〕」>》]|"
+    r"[\[【［]([a-zü]*[āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜ][a-z]*)[\]】］]"
+)
 # What a word of Latin letters and digits before a bracket is made of; a point ends it but in numbers and initials.
 _WORD_BEFORE: Final = re.compile(
     r"(?:(?<![A-Za-z])(?:[A-Za-z]\.)+[A-Za-z]?|[A-Za-z0-9](?:[A-Za-z0-9'’+#-]|(?<=\d)\.(?=\d))*)$"
@@ -80,6 +85,7 @@ def _stretches(written: str, plain: str, lexicon: corrections.Lexicon) -> Iterat
 
     A reading in brackets goes to what it stands behind.
     """
+    _refuse_slips(plain)
     stretch: list[Unit] = []
     done = 0
     for match in _INLINE.finditer(plain):
@@ -98,6 +104,24 @@ def _stretches(written: str, plain: str, lexicon: corrections.Lexicon) -> Iterat
     stretch += _raw(written, plain, done, len(plain), lexicon)
     if stretch:
         yield stretch
+
+
+def _refuse_slips(plain: str) -> None:
+    """Raises UnspeakableText where pinyin stands behind a character as nobody would want to hear it read out."""
+    for match in _SLIP.finditer(plain):
+        said = corrections.syllables(match[1] or match[2]) if match[1] or match[2] else _from_marks(match[3])
+        if said and is_han(plain[match.start() - 1 : match.start()]):
+            meant = " ".join(f"{syllable.spelling}{syllable.tone}" for syllable in said)
+            raise UnspeakableText(
+                f"{match[0]} is no reading; write it in square brackets and with a number for its tone: [{meant}].",
+                match.start(),
+            )
+
+
+def _from_marks(marked: str) -> tuple[pinyin.Syllable, ...]:
+    """`hǎo` as syllables, none for what is no pinyin with a mark of tone."""
+    said = tuple(dictionaries.from_marks(part) for part in marked.split())
+    return said if all(phonemes.is_syllable(each.spelling) and each.tone != 5 for each in said) else ()
 
 
 def _asked(match: re.Match[str]) -> tuple[pinyin.Syllable, ...]:
