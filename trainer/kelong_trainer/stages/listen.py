@@ -18,11 +18,13 @@ from kelong_speech import sources
 
 from kelong_trainer import documents, telemetry
 from kelong_trainer.context import BadOrder, RunContext
-from kelong_trainer.corpus.listening import breaths, hum, music, speakers, voice_activity, voices
+from kelong_trainer.corpus.listening import bands, breaths, hum, music, speakers, voice_activity, voices
 from kelong_trainer.corpus.sound import decoding, noise
 from kelong_trainer.corpus.sources import recordings
 
-VERSION = 2
+VERSION = 3
+# So many stretches of a voice tell what it is like through a telephone.
+LIMITED_STRETCHES = 48
 
 T = TypeVar("T", corpora.Stretch, corpora.Breath, corpora.Hum)
 
@@ -52,12 +54,21 @@ class Heard:
     listening: corpora.Listening
     voices: tuple[corpora.Stretch, ...] = ()
     vectors: str = ""
+    band: bands.Band = dataclasses.field(default_factory=bands.Band)
+    format: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limited:
+    """The usual voice of a speaker in a narrow band, packed, as it is kept in the store."""
+
+    vector: str
     format: int = 1
 
 
 def facts(context: RunContext) -> dict[str, object]:
     """What the result depends on besides the recordings and this code; raises BadOrder for a missing source."""
-    modules = (decoding, voice_activity, noise, breaths, hum, music, voices)
+    modules = (decoding, voice_activity, noise, bands, breaths, hum, music, voices)
     address = context.order.model.sources.speaker_embedding
     try:
         embedding = speakers.identity(address, context.order.voice.namespace, context.store)
@@ -78,26 +89,33 @@ def run(context: RunContext, corpus: corpora.Corpus) -> corpora.Corpus:
         for recording in wanted:
             context.check_stopping()
             heard.append(stage.hear(recording, clock.advance))
-    return dataclasses.replace(corpus, stage="listen", listenings=_with_voices(wanted, heard))
+    return dataclasses.replace(corpus, stage="listen", listenings=_with_voices(stage, wanted, heard))
 
 
-def _with_voices(wanted: Sequence[corpora.Recording], heard: Sequence[Heard]) -> tuple[corpora.Listening, ...]:
+def _with_voices(
+    stage: _Stage, wanted: Sequence[corpora.Recording], heard: Sequence[Heard]
+) -> tuple[corpora.Listening, ...]:
     """What was heard, with how like their recording's speaker the voices are."""
-    vectors = {item.listening.key: voices.unpack(item.vectors, len(item.voices)) for item in heard if item.voices}
-    usual = {}
+    found = {item.listening.key: item.listening for item in heard}
     for name in {recording.speaker for recording in wanted}:
         theirs = [
-            vectors[recording.key] for recording in wanted if recording.speaker == name if recording.key in vectors
+            _Voices(recording=recording, heard=item, vectors=voices.unpack(item.vectors, len(item.voices)))
+            for recording, item in zip(wanted, heard, strict=True)
+            if recording.speaker == name and item.voices
         ]
-        if theirs:
-            usual[name] = voices.usual(np.concatenate(theirs))
-    listenings = []
-    for recording, item in zip(wanted, heard, strict=True):
-        compared: tuple[corpora.VoiceStretch, ...] = ()
-        if item.voices:
-            compared = voices.compare(item.voices, vectors[recording.key], usual[recording.speaker])
-        listenings.append(dataclasses.replace(item.listening, voices=compared))
-    return tuple(listenings)
+        for one, like in zip(theirs, stage.usual(theirs), strict=True):
+            compared = voices.compare(one.heard.voices, one.vectors, like, one.heard.listening.hum)
+            found[one.recording.key] = dataclasses.replace(one.heard.listening, voices=compared)
+    return tuple(found[item.listening.key] for item in heard)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Voices:
+    """A recording with the embeddings of its stretches."""
+
+    recording: corpora.Recording
+    heard: Heard
+    vectors: voices.Vectors
 
 
 class _Stage:
@@ -121,12 +139,57 @@ class _Stage:
         store.put(key, codec.dumps(heard), "application/json")
         return heard
 
+    def usual(self, theirs: Sequence[_Voices]) -> list[speakers.Vector]:
+        """What each recording of a speaker is to be compared with: the usual voice, as its band would give it.
+
+        Where most of the speech is in a narrow band, that is what is usual, and there is nothing to compare it with.
+        """
+        full = [one for one in theirs if not one.heard.band.is_narrow]
+        of_all, of_full = (sum(len(one.vectors) for one in some) for some in (theirs, full))
+        if not theirs:
+            return []
+        if 2 * of_full < of_all:
+            return [voices.usual(np.concatenate([one.vectors for one in theirs]))] * len(theirs)
+        usual = voices.usual(np.concatenate([one.vectors for one in full]))
+        narrow = {one.heard.band for one in theirs if one.heard.band.is_narrow}
+        limited = {band: self._limited(full, usual, band) for band in narrow}
+        return [limited.get(one.heard.band, usual) for one in theirs]
+
+    def _limited(self, full: Sequence[_Voices], usual: speakers.Vector, band: bands.Band) -> speakers.Vector:
+        """The usual voice, as a narrow band would give it: some of its own stretches, heard again through that."""
+        own = [
+            (float(vector @ usual), one.recording, stretch)
+            for one in full
+            for stretch, vector in zip(one.heard.voices, one.vectors, strict=True)
+        ]
+        own = sorted(own, key=lambda item: -item[0])[: max(1, round(voices.USUAL_SHARE * len(own)))]
+        places = sorted(((item.key, stretch.start_s), item, stretch) for _, item, stretch in own)
+        chosen = [places[index][1:] for index in voices.spread(len(places), LIMITED_STRETCHES)]
+        told = [(item.sha256, stretch.start_s, stretch.end_s) for item, stretch in chosen]
+        about = {"version": VERSION, "band": dataclasses.asdict(band), "stretches": told, **self._facts}
+        key, store = layout.stage(self._context.place, "limited", codec.digest(about)), self._context.store
+        if store.exists(key):
+            [vector] = voices.unpack(documents.parse(Limited, store.get(key), key, documents.REMAKE).vector, 1)
+            return np.asarray(vector)
+        embedding = self._load()
+        assert embedding is not None  # there were embeddings to compare
+        vectors = []
+        for item, stretch in chosen:
+            self._context.check_stopping()
+            sound = bands.limited(voice_activity.read(self._source.mono(item), stretch), band)
+            whole = corpora.Stretch(start_s=0.0, end_s=len(sound) / voice_activity.SAMPLE_RATE_HZ)
+            vectors += voices.embed(sound, (whole,), embedding)[1]
+        packed = voices.pack([np.stack(vectors).mean(axis=0)])
+        store.put(key, codec.dumps(Limited(vector=packed)), "application/json")
+        [vector] = voices.unpack(packed, 1)
+        return np.asarray(vector)
+
     def _key(self, kind: str, recording: corpora.Recording, **more: object) -> str:
         about = {"version": VERSION, "sound": recording.sha256, **self._facts, **more}
         return layout.stage(self._context.place, kind, codec.digest(about))
 
     def _listen(self, recording: corpora.Recording, advance: Callable[[float], None]) -> Heard:
-        floor = noise.Floor()
+        floor, spectrum = noise.Floor(), bands.Spectrum()
         speech: list[corpora.Stretch] = []
         inhales: list[corpora.Breath] = []
         played: list[corpora.Stretch] = []
@@ -136,6 +199,7 @@ class _Stage:
         for window in voice_activity.windows(self._source.mono(recording)):
             self._context.check_stopping()
             floor.add(window.levels, window.speech)
+            spectrum.add(window.samples, window.speech)
             part = self._part(recording, window)
             speech += _moved(window.speech, window.start_s)
             inhales += _moved(part.breaths, window.start_s)
@@ -152,7 +216,7 @@ class _Stage:
             music=music.joined(played),
             hum=hum.joined(hummed),
         )
-        return Heard(listening=listening, voices=tuple(stretches), vectors=voices.pack(vectors))
+        return Heard(listening=listening, voices=tuple(stretches), vectors=voices.pack(vectors), band=spectrum.band())
 
     def _part(self, recording: corpora.Recording, window: voice_activity.Window) -> Part:
         """From the store, or heard now and put there, if the recording is so long that it has several."""
@@ -169,7 +233,9 @@ class _Stage:
         )
         embedding = self._load()
         if embedding is not None:
-            found, vectors = voices.embed(window.samples, voices.stretches(window.speech), embedding)
+            found, vectors = voices.embed(
+                hum.without(window.samples, humming), voices.stretches(window.speech), embedding
+            )
             part = dataclasses.replace(part, voices=found, vectors=voices.pack(vectors))
         if is_kept:
             store.put(key, codec.dumps(part), "application/json")

@@ -43,6 +43,10 @@ LEAST_LINES: Final = 3
 LEAST_SHARE: Final = 0.6
 AROUND: Final = (4, 9)  # frequencies away from a line, on both sides, between it and its neighbours
 LEAST_DBFS: Final = -75.0
+LOUD_DBFS: Final = -48.0  # quieter hum takes less from a voice than cutting its lines out would
+# What is taken out on both sides of a line: grids wander a little, and more would take from the voice.
+NOTCH_HZ: Final = 0.3
+NOTCH_SHARE: Final = 0.0003
 
 Samples = npt.NDArray[np.float32]
 Powers = npt.NDArray[np.float32]
@@ -55,11 +59,12 @@ _BINS: Final = int(HIGHEST_HZ / _BIN_HZ) + AROUND[1] + 2
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """A stretch with hum, its frequency as it was measured, and which multiples of that stand out."""
+    """A stretch with hum, its frequency as it was measured, and which multiples of that stand out, a little or much."""
 
     stretch: corpora.Hum
     exact_hz: float
     harmonics: tuple[int, ...]
+    loud: tuple[int, ...]
 
 
 def find(samples: Samples) -> tuple[Found, ...]:
@@ -73,12 +78,35 @@ def find(samples: Samples) -> tuple[Found, ...]:
         stretch = corpora.Hum(
             start_s=round(start_s, 3), end_s=round(end_s, 3), hz=comb.mains_hz, level_dbfs=comb.level_dbfs
         )
-        harmonics = set(comb.harmonics)
+        new = Found(stretch=stretch, exact_hz=comb.exact_hz, harmonics=comb.harmonics, loud=comb.loud)
         if found and _touch(found[-1].stretch, stretch):
             last = found.pop()
-            stretch, harmonics = _both(last.stretch, stretch), harmonics | set(last.harmonics)
-        found.append(Found(stretch=stretch, exact_hz=comb.exact_hz, harmonics=tuple(sorted(harmonics))))
+            new = Found(
+                stretch=_both(last.stretch, stretch),
+                exact_hz=comb.exact_hz,
+                harmonics=tuple(sorted({*last.harmonics, *comb.harmonics})),
+                loud=tuple(sorted({*last.loud, *comb.loud})),
+            )
+        found.append(new)
     return tuple(found)
+
+
+def without(samples: Samples, found: Sequence[Found]) -> Samples:
+    """The same sound without the lines of loud hum, which an embedding takes for a part of the voice."""
+    loud = [item for item in found if item.stretch.level_dbfs >= LOUD_DBFS]
+    if not loud:
+        return samples
+    spectrum = np.fft.rfft(samples)
+    per_hz = len(samples) / SAMPLE_RATE_HZ
+    for item in loud:
+        for number in item.loud:
+            line_hz = number * item.exact_hz
+            first, last = round((line_hz - ON_COMB_HZ) * per_hz), round((line_hz + ON_COMB_HZ) * per_hz) + 1
+            middle = first + int(np.abs(spectrum[first:last]).argmax())  # over so long a time it is known much better
+            width = round((NOTCH_HZ + NOTCH_SHARE * line_hz) * per_hz)
+            spectrum[max(middle - width, 0) : middle + width + 1] = 0
+    cleaned: Samples = np.fft.irfft(spectrum, len(samples)).astype(np.float32)
+    return cleaned
 
 
 def joined(stretches: Sequence[corpora.Hum]) -> tuple[corpora.Hum, ...]:
@@ -118,6 +146,7 @@ class _Comb(NamedTuple):
     exact_hz: float
     level_dbfs: float
     harmonics: tuple[int, ...]
+    loud: tuple[int, ...]
 
 
 def _comb(powers: Powers) -> _Comb | None:
@@ -136,12 +165,16 @@ def _comb(powers: Powers) -> _Comb | None:
     if not most:
         return None
     mains_hz, exact_hz = best
-    found_hz = lines_hz[_on_comb(lines_hz, exact_hz)]
+    on_comb = _on_comb(lines_hz, exact_hz)
+    found_hz = lines_hz[on_comb]
     places = np.round(found_hz / _BIN_HZ).astype(int)
     power = float(powers[places[:, None] + np.arange(-2, 3)].astype(np.float64).sum())  # a Hann window's main lobe
     level_dbfs = round(10 * float(np.log10(power + 1e-14)), 1)
-    harmonics = tuple(np.round(found_hz / exact_hz).astype(int).tolist())
-    return None if level_dbfs < LEAST_DBFS else _Comb(mains_hz, exact_hz, level_dbfs, harmonics)
+    if level_dbfs < LEAST_DBFS:
+        return None
+    numbers = np.round(found_hz / exact_hz).astype(int)
+    loud = numbers[prominences_db[on_comb] >= PROMINENCE_DB]
+    return _Comb(mains_hz, exact_hz, level_dbfs, tuple(numbers.tolist()), tuple(loud.tolist()))
 
 
 def _on_comb(lines_hz: Values, hz: float) -> npt.NDArray[np.bool_]:

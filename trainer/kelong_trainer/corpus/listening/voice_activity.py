@@ -86,6 +86,15 @@ def windows(path: pathlib.Path) -> Iterator[Window]:
         samples, levels, start = samples[cut:], levels[end:], start + end
 
 
+def read(path: pathlib.Path, stretch: Stretch) -> Samples:
+    """A stretch of a decoded recording at 16 kHz [S]."""
+    rate_hz = decoding.SAMPLE_RATE_HZ
+    first, last = round(stretch.start_s * rate_hz), round(stretch.end_s * rate_hz)
+    samples, _ = soundfile.read(path, start=first, stop=last, dtype="float32")
+    resampled: Samples = soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ, quality="HQ")
+    return resampled
+
+
 def _end(levels: noise.Levels, speech: tuple[Stretch, ...]) -> int:
     """The frame where a window that is not the last ends: in its last longer pause, else in any, else at its end."""
     ends = [stretch.end_s for stretch in speech]

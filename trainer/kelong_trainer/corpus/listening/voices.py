@@ -12,13 +12,13 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from kelong_contract.corpora import Stretch, VoiceStretch
+from kelong_contract.corpora import Hum, Stretch, VoiceStretch
 from kelong_speech import audio
 
 from kelong_trainer.corpus.listening import speakers
 from kelong_trainer.corpus.listening.voice_activity import SAMPLE_RATE_HZ
 
-VERSION = 1  # raise when the same sound would give other stretches or similarities than before
+VERSION = 2  # raise when the same sound would give other stretches or similarities than before
 # Resemblyzer's encoder looks at 1.6 s; of less it knows little, of less than LEAST_S nothing that could be relied on.
 LENGTH_S: Final = 1.6
 ENOUGH_S: Final = 1.2
@@ -26,6 +26,9 @@ LEAST_S: Final = 0.8
 JOINED_S: Final = 0.5  # words this near to each other are taken for one person's where one of them is short
 # A short stretch is less like its own speaker: measured on the stand-in, 0.04 at 0.9 s (docs/corpus.md).
 SHORTNESS_PER_S: Final = 0.06
+# Hum makes everybody less like themselves, also where its lines were taken out: the stand-in by 0.06 to 0.09, whether
+# it is loud or quiet. Below this level it takes nothing.
+HUMMING, HUMMING_DBFS = 0.07, -53.0
 # The part of all stretches that the usual voice is the mean of: the rest may be somebody else's.
 USUAL_SHARE: Final = 0.5
 COMPARED: Final = 400  # stretches that the first guess at the usual voice is made of
@@ -86,7 +89,7 @@ def usual(vectors: Vectors) -> speakers.Vector:
     It begins with the stretch that is most like its nearer half, and is then the mean of those most like it, again and
     again until they are the same ones (a trimmed mean).
     """
-    chosen = vectors[np.linspace(0, len(vectors) - 1, min(len(vectors), COMPARED)).round().astype(int)]
+    chosen = vectors[spread(len(vectors), COMPARED)]
     begin = np.median(chosen @ chosen.T, axis=1).argmax()
     mean: speakers.Vector = chosen[begin]
     count = max(1, round(USUAL_SHARE * len(vectors)))
@@ -101,16 +104,24 @@ def usual(vectors: Vectors) -> speakers.Vector:
     return mean
 
 
-def compare(parts: Sequence[Stretch], vectors: Vectors, with_voice: speakers.Vector) -> tuple[VoiceStretch, ...]:
-    """How like a voice each part is: the cosine, and what a short part lacks."""
+def compare(
+    parts: Sequence[Stretch], vectors: Vectors, with_voice: speakers.Vector, humming: Sequence[Hum] = ()
+) -> tuple[VoiceStretch, ...]:
+    """How like a voice each part is: the cosine, and what a short part and one with hum lack."""
     return tuple(
         VoiceStretch(
             start_s=part.start_s,
             end_s=part.end_s,
-            similarity=round(min(float(vector @ with_voice) + _shortness(part), 1.0), 4),
+            similarity=round(min(float(vector @ with_voice) + _shortness(part) + _hummed(part, humming), 1.0), 4),
         )
         for part, vector in zip(parts, vectors, strict=True)
     )
+
+
+def spread(count: int, most: int) -> list[int]:
+    """At most so many of `count` places, evenly over all of them."""
+    places: list[int] = np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
+    return places
 
 
 def pack(vectors: Sequence[speakers.Vector]) -> str:
@@ -128,6 +139,11 @@ def unpack(text: str, count: int) -> Vectors:
 
 def _shortness(part: Stretch) -> float:
     return SHORTNESS_PER_S * max(0.0, LENGTH_S - _length_s(part))
+
+
+def _hummed(part: Stretch, humming: Sequence[Hum]) -> float:
+    heard = [item for item in humming if part.start_s < item.end_s and item.start_s < part.end_s]
+    return HUMMING if any(item.level_dbfs >= HUMMING_DBFS for item in heard) else 0.0
 
 
 def _length_s(stretch: Stretch) -> float:

@@ -21,7 +21,7 @@ from kelong_speech import audio
 
 from kelong_trainer.corpus.sound import flagged, noise
 
-VERSION = 4  # raise when the same clip would be measured otherwise than before
+VERSION = 5  # raise when the same clip would be measured otherwise than before
 # What the room is in a clip is taken from the clip itself where it holds this much quiet, else from the recording.
 LEAST_QUIET_S = 0.3
 MOST_SNR_DB = 99.0
@@ -34,6 +34,7 @@ ALONE = 0.05
 # What noise takes from a similarity, below this ratio: measured on the stand-in in white and pink noise, its own lowest
 # pair of stretches falls from 0.80 at 30 dB to 0.69 at 16 and 0.63 at 12; a little less is given back than that.
 QUIET_SNR_DB, NOISE_PER_DB = 30.0, 0.007
+LEAST_OTHER_NOISE = 0.01  # of a floor that is all hum
 
 Samples = npt.NDArray[np.float32]
 
@@ -111,11 +112,12 @@ def measure(
     music_s = _shared_s(listening.music, start_s, end_s)
     floor_dbfs = _floor_dbfs(speech, start_s, listening)
     snr_db = _snr_db(speech, start_s, listening, floor_dbfs)
+    hum_share = _hum_share(speech, start_s, listening, floor_dbfs)
     return corpora.Measures(
-        similarity=_likeness(_least_similarity(listening.voices, start_s, end_s), snr_db),
+        similarity=_likeness(_least_similarity(listening.voices, start_s, end_s), snr_db, hum_share),
         dnsmos=None if overall is None else round(overall, 3),
         snr_db=snr_db,
-        hum_share=_hum_share(speech, start_s, listening, floor_dbfs),
+        hum_share=hum_share,
         clipped_share=_clipped_share(speech, start_s, clipped),
         music_share=round(music_s / speech.duration_s, 4) if end_s > start_s else None,
     )
@@ -195,11 +197,15 @@ def _least_similarity(voices: Sequence[corpora.VoiceStretch], start_s: float, en
     return round(min(*pairs, min(inside) + ALONE), 4)
 
 
-def _likeness(similarity: float | None, snr_db: float | None) -> float | None:
-    """What the similarity would be in a quiet room: noise makes everybody less like themselves."""
+def _likeness(similarity: float | None, snr_db: float | None, hum_share: float | None) -> float | None:
+    """What the similarity would be in a quiet room: noise makes everybody less like themselves.
+
+    Hum is not counted: it was taken out before the voice was looked at.
+    """
     if similarity is None or snr_db is None:
         return similarity
-    return round(min(similarity + NOISE_PER_DB * max(0.0, QUIET_SNR_DB - snr_db), 1.0), 4)
+    other_noise_db = 10 * np.log10(max(1.0 - (hum_share or 0.0), LEAST_OTHER_NOISE))
+    return round(min(similarity + NOISE_PER_DB * max(0.0, QUIET_SNR_DB - snr_db + float(other_noise_db)), 1.0), 4)
 
 
 def _shared_s(stretches: Sequence[corpora.Stretch | corpora.Hum], start_s: float, end_s: float) -> float:
