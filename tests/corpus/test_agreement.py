@@ -93,3 +93,8 @@ def test_what_was_heard_elsewhere_does_not_count():
 
 def test_a_label_without_words_agrees_with_nothing():
     assert agreement.agreement("，。", agreement.spoken(said("今天")), 0.0, 1.0) is None
+
+
+def test_traditional_and_simplified_characters_sound_alike():
+    simplified, traditional = ("银行行长觉得长江的音乐很快乐，睡着了。", "銀行行長覺得長江的音樂很快樂，睡著了。")
+    assert agreement.syllables(traditional) == agreement.syllables(simplified)

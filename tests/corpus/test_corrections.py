@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kelong_contract import accounts, codec, corpora
+from kelong_speech.text import traditional
 from kelong_trainer.corpus.clips import corrections
 
 RATE_HZ = 44100
@@ -186,7 +187,12 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm() -> None:
 @given(st.text(st.characters(exclude_categories=("Cs",)), min_size=1).filter(str.strip))
 def test_any_text_survives_its_line(text: str) -> None:
     line = json.dumps({"sha256": A, "text": text}, ensure_ascii=False)
-    assert corrections.parse(line.encode(), "c").lines[A].text == text
+    assert corrections.parse(line.encode(), "c").lines[A].text == traditional.simplified(text)
+
+
+def test_a_text_in_traditional_characters_is_a_label_in_simplified_ones() -> None:
+    (first, _) = applied(corpora.Correction(sha256=A, text="長江的音樂")).clips
+    assert first.text == "长江的音乐"
 
 
 @given(st.binary(max_size=200))

@@ -1,6 +1,7 @@
 """What is done around Whisper: simplified characters, passages of long recordings, nothing heard in noise."""
 
 import dataclasses
+import types
 
 import numpy as np
 import pytest
@@ -25,17 +26,19 @@ def model(whisper_folder):
 
 
 @pytest.mark.parametrize(
-    ("written", "simplified"),
+    ("written", "wanted"),
     [
-        ("我的電腦突然壞了", "我的电脑突然坏了"),
-        ("頭髮發現乾淨幹活", "头发发现干净干活"),
-        ("著急，睡著，看著書", "着急，睡着，看着书"),
-        ("著名的原著，顯著的名著", "著名的原著，显著的名著"),
-        ("这句已经是简体", "这句已经是简体"),
+        (["我的", "電腦", "突然", "壞了,"], ["我的", "电脑", "突然", "坏了，"]),
+        (["頭髮", "發現", "乾", "淨", "幹活"], ["头发", "发现", "干", "净", "干活"]),
+        (["睡", "著", "，", "顯", "著", "的", "名", "著"], ["睡", "着", "，", "显", "著", "的", "名", "著"]),
+        (["这句", "已经", " GPU", "是", "简体"], ["这句", "已经", " GPU", "是", "简体"]),
     ],
 )
-def test_traditional_characters_become_simplified_one_for_one(model, written, simplified):
-    assert model.simplify(written) == simplified
+def test_words_in_traditional_characters_become_simplified_each_in_its_place(written, wanted):
+    words = [types.SimpleNamespace(word=part, start=1.5, end=2.0, probability=0.5) for part in written]
+    heard = recogniser.simplified(words, 1.0)
+    assert [word.text for word in heard] == wanted
+    assert {(word.start_s, word.end_s) for word in heard} == {(0.5, 1.0)}
 
 
 def test_a_long_recording_is_heard_in_windows_that_end_in_pauses(truth, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 
+import opencc
 import pytest
 import soundfile
 from kelong_contract import corpora, layout, orders, store
@@ -27,7 +28,10 @@ def heard(at):
 
 @pytest.fixture
 def upload(truth, tmp_path):
-    """Two sentences as `own.wav`, two others as `other.wav`, each with a transcript; the second is a stranger's."""
+    """Two sentences as `own.wav`, two others as `other.wav`, each with a transcript in traditional characters.
+
+    The second is a stranger's.
+    """
     place = store.FolderStore(tmp_path / "store")
     sound, sentences = files.read(truth[0] / "01.wav"), truth[1].recordings[0].sentences
     rate_hz = sound.sample_rate_hz
@@ -37,7 +41,7 @@ def upload(truth, tmp_path):
         soundfile.write(made, sound.samples[round(start * rate_hz) : round(end * rate_hz)], rate_hz)
         place.put_file(f"{PREFIX}{name}.wav", made)
         said = text or "".join(item.text for item in sentences[first : first + 2])
-        place.put(f"{PREFIX}{name}.txt", said.encode())
+        place.put(f"{PREFIX}{name}.txt", opencc.OpenCC("s2tw").convert(said).encode())
     return place, sentences
 
 
@@ -69,7 +73,7 @@ def test_a_transcript_that_fits_is_the_label_and_a_strangers_is_not(upload, whis
     by_key = {transcript.key.removeprefix(PREFIX): transcript for transcript in corpus.transcripts}
 
     own = by_key["own.wav"]
-    assert "".join(word.text for word in own.words) == sentences[0].text + sentences[1].text
+    assert "".join(word.text for word in own.words) == sentences[0].text + sentences[1].text, "in simplified characters"
     assert own.heard and own.second
     assert all(0 <= word.start_s <= word.end_s for word in own.words)
     assert abs(own.words[-1].end_s - (sentences[1].end_s - sentences[0].start_s + 0.15)) < 0.5

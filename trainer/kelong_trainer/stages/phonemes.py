@@ -17,7 +17,7 @@ from kelong_trainer.corpus.sound import decoding
 
 log = logging.getLogger(__name__)
 
-VERSION = 4
+VERSION = 5
 
 
 def facts(context: RunContext) -> dict[str, object]:

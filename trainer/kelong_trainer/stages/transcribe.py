@@ -17,6 +17,7 @@ from typing import Protocol, TypeVar
 import torch
 from kelong_contract import codec, conditions, corpora, layout
 from kelong_speech import sources
+from kelong_speech.text import traditional
 
 from kelong_trainer import documents, telemetry
 from kelong_trainer.context import BadOrder, RunContext
@@ -26,7 +27,7 @@ from kelong_trainer.corpus.words import agreement, hearing, punctuation, recogni
 
 log = logging.getLogger(__name__)
 
-VERSION = 3
+VERSION = 4
 # A recording in which nobody speaks is music if so much of it is.
 MUSIC_SHARE = 0.5
 
@@ -134,7 +135,7 @@ class _Stage:
         heard, *others = [
             ear.hear(recording, listening, sound, lambda seconds: advance(seconds * share)) for ear in self._ears
         ]
-        laid = supplied.lay(recording.text, heard.words) if recording.text else None
+        laid = supplied.lay(traditional.simplified(recording.text), heard.words) if recording.text else None
         words = heard.words if laid is None or not laid.fits else laid.words
         if not any(punctuation.is_marked(word) for word in words[:-1]) or words is heard.words:
             words = punctuation.restored(words, listening.speech)

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from kelong_contract import codec, corpora
+from kelong_speech.text import traditional
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _EXAMPLE = '{"sha256": "…", "text": "…", "keep": true, "speaker": "…"}'
@@ -184,7 +185,7 @@ def _dropped(item: corpora.Rejection) -> corpora.Rejection:
 
 
 def _correction(line: str) -> corpora.Correction:
-    """One line; raises ValueError that says what is wrong with it and what was expected."""
+    """One line, its text in simplified characters as all labels; raises ValueError that says what is wrong with it."""
     try:
         document = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -201,4 +202,6 @@ def _correction(line: str) -> corpora.Correction:
         raise ValueError('text is empty, expected what is said; to leave the clip out write "keep": false')
     if correction.text is None and correction.keep is None and correction.speaker is None:
         raise ValueError("it says nothing, expected text, keep or speaker")
+    if correction.text is not None:
+        correction = dataclasses.replace(correction, text=traditional.simplified(correction.text))
     return correction

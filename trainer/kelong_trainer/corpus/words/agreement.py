@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from kelong_contract.corpora import Word
 from kelong_speech.text import frontend, normalise, phonemes, pinyin, symbols
 
-VERSION = 3  # raise when the same texts would agree otherwise than before
+VERSION = 4  # raise when the same texts would agree otherwise than before
 # Word times are off by a tenth of a second or two: a word this near to a clip's end may lie inside or outside.
 LOOSE_S = 0.4
 # What it costs to write a character of another tone: 猫 for 帽. Tones run together in speech, and a small recogniser

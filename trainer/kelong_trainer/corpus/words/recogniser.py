@@ -19,16 +19,16 @@ from typing import Any
 import faster_whisper
 import numpy as np
 import numpy.typing as npt
-import opencc
 import torch
 from kelong_contract import conditions
 from kelong_contract.corpora import Word
+from kelong_speech.text import traditional
 
 from kelong_trainer.corpus.listening import voice_activity
 
 log = logging.getLogger(__name__)
 
-VERSION = 2  # raise when the same sound would give other words than before
+VERSION = 3  # raise when the same sound would give other words than before
 SAMPLE_RATE_HZ = voice_activity.SAMPLE_RATE_HZ
 LANGUAGE = "zh"
 MANDARIN = "zh"
@@ -44,8 +44,6 @@ ECHOED, MOST_ECHO = "普通话", 14  # characters
 TOKENS_PER_S, LEAST_TOKENS, MOST_TOKENS = 16, 16, 400
 
 Samples = npt.NDArray[np.float32]
-# OpenCC leaves 著 alone, since it is two characters in simplified writing: 着 but for these words.
-_PARTICLE = re.compile("(?<![显卓昭名原编译专巨论遗土合所拙])著(?![名作称述者录])")
 _MARKS = re.compile(r"[\W_]")
 _WIDE = str.maketrans(",?!:;", "，？！：；")
 
@@ -94,7 +92,6 @@ class Recogniser:
     def __init__(self, model: Any) -> None:
         self._model = model
         self._pipeline = _Pipeline(model)
-        self._simplify = opencc.OpenCC("t2s")
 
     @classmethod
     def load(cls, folder: pathlib.Path, *, address: str, device: torch.device, threads: int) -> Recogniser:
@@ -164,7 +161,7 @@ class Recogniser:
         language = max(chances, key=lambda code: chances[code])
         words = [word for segment in segments for word in segment.words or []]
         return Hearing(
-            words=tuple(self._simplified(words, start_s)),
+            words=tuple(simplified(words, start_s)),
             language=language,
             probability=chances[language],
             mandarin=chances.get(MANDARIN, 0.0),
@@ -187,33 +184,30 @@ class Recogniser:
             condition_on_previous_text=False,
             max_new_tokens=min(MOST_TOKENS, LEAST_TOKENS + round(TOKENS_PER_S * len(samples) / SAMPLE_RATE_HZ)),
         )
-        return self.simplify("".join(segment.text for segment in segments)).strip()
+        return traditional.simplified("".join(segment.text for segment in segments)).strip()
 
-    def simplify(self, text: str) -> str:
-        """Traditional characters as simplified ones, one for one."""
-        simplified = self._simplify.convert(text)
-        if len(simplified) != len(text):  # a phrase came out longer; single characters never do
-            simplified = "".join(map(self._simplify.convert, text))
-        return _PARTICLE.sub("着", simplified)
 
-    def _simplified(self, words: list[Any], offset_s: float) -> list[Word]:
-        """Whole sentences are converted, since some characters depend on their neighbours; then cut at the words."""
-        texts = [word.word for word in words]  # a space before a Latin word belongs to it
-        whole = self.simplify("".join(texts))
-        found, position = [], 0
-        for word, text in zip(words, texts, strict=True):
-            simplified = whole[position : position + len(text)].rstrip()
-            position += len(text)
-            if simplified.strip():
-                found.append(
-                    Word(
-                        text=_wide(simplified),
-                        start_s=max(0.0, float(word.start) - offset_s),
-                        end_s=max(0.0, float(word.end) - offset_s),
-                        probability=round(float(word.probability), 4),
-                    )
+def simplified(words: Sequence[Any], offset_s: float) -> list[Word]:
+    """Whisper's words as ours, in simplified characters, `offset_s` earlier.
+
+    Whole sentences are converted, since some characters depend on their neighbours; then cut at the words.
+    """
+    texts = [word.word for word in words]  # a space before a Latin word belongs to it
+    whole = traditional.simplified("".join(texts))
+    found, position = [], 0
+    for word, text in zip(words, texts, strict=True):
+        plain = whole[position : position + len(text)].rstrip()
+        position += len(text)
+        if plain.strip():
+            found.append(
+                Word(
+                    text=_wide(plain),
+                    start_s=max(0.0, float(word.start) - offset_s),
+                    end_s=max(0.0, float(word.end) - offset_s),
+                    probability=round(float(word.probability), 4),
                 )
-        return found
+            )
+    return found
 
 
 def echoes_prompt(words: Sequence[Word]) -> bool:
