@@ -10,7 +10,7 @@ RUN := .venv/bin
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: .venv/ready ## recordings to a speaking voice on this machine (RECORDINGS=dir for your own)
+demo: .venv/ready ## recordings to a speaking voice on this machine (RECORDINGS=dir: your own; REVIEW=1: to correct)
 	@$(RUN)/python -m kelong_demo
 
 test: check ## every test, the ones on a real cluster included

@@ -1,6 +1,7 @@
 """`make demo`: from recordings to a voice on one machine, through the front doors that a cluster's pods use.
 
 Recordings are uploaded to a store in a folder, the trainer gets its order, a step is promoted, the server speaks.
+With REVIEW=1 it ends at the report of the recordings.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ from kelong_contract import corpora, names, orders, store
 from kelong_demo import assets, material, recordings, serving, settings, training
 
 EXIT_INTERRUPTED = 130
+CORRECTIONS = orders.Dataset.corrections  # where the trainer looks for it, and what the report calls it
 REFUSALS = (
     assets.AssetsMissing,
     material.NoMaterial,
@@ -51,7 +53,10 @@ def main(arguments: list[str]) -> int:
 
 
 def run(asked: settings.Settings) -> Path:
-    """All of it, told as it goes; returns the WAV file. What an earlier run finished is used again."""
+    """All of it, told as it goes; returns the WAV file, or the report for a review.
+
+    What an earlier run finished is used again.
+    """
     started = time.monotonic()
     asked.out.mkdir(parents=True, exist_ok=True)
     folder = store.FolderStore(asked.out / "store")
@@ -59,10 +64,17 @@ def run(asked: settings.Settings) -> Path:
 
     tell(1, "Recordings and recogniser")
     prepared = material.gather(asked)
+    for note in prepared.notes:
+        print(note, flush=True)
     material.upload(prepared, folder)
+    order = training.order(asked, prepared)
+    material.lend(folder, order.voice.place())
+    if asked.review:
+        tell(2, "Cutting and judging the recordings, for you to look at")
+        training.prepare(order, asked.out / "review-order.json", folder, environment)
+        return tell_what_to_review(asked, prepared.folder, order, folder)
 
     tell(2, f"Training {asked.steps} steps from scratch (Ctrl-C saves; the same command goes on)")
-    order = training.order(asked, prepared)
     training.train(order, asked.out / "training-order.json", folder, environment)
 
     promoted = training.last_step(order, folder)
@@ -94,6 +106,32 @@ def tell(number: int, what: str) -> None:
     print(f"\n== {number} of 3: {what}", flush=True)
 
 
+def tell_what_to_review(
+    asked: settings.Settings, recordings_folder: Path, order: orders.TrainingOrder, folder: store.FolderStore
+) -> Path:
+    """Where the report is and what comes next; returns the report."""
+    heard = training.report(order, folder)
+    page = folder.path(heard.page)
+    lines = (
+        "",
+        f"The recordings wait for a review: {seconds_of(heard)}.",
+        *left_out(heard),
+        *(f"  advice       {sentence}" for sentence in heard.advice),
+        "",
+        f"1. Open the report in a browser, listen, mend texts, keep or drop clips:  {page.as_uri()}",
+        f"2. 'Download corrections' there, and put the file into the recordings:  {recordings_folder / CORRECTIONS}",
+        f"3. Train with them:  {asked.command}",
+        f"   or look at the report with them in it first:  {asked.command} REVIEW=1",
+    )
+    print("\n".join(lines), flush=True)
+    return page
+
+
+def seconds_of(heard: corpora.CorpusReport) -> str:
+    """How much there is and what became of it."""
+    return f"{heard.duration_s:.0f} s in {heard.recordings} files; {heard.kept_s:.0f} s became {heard.clips} clips"
+
+
 def tell_what_was_made(
     asked: settings.Settings,
     order: orders.TrainingOrder,
@@ -108,9 +146,9 @@ def tell_what_was_made(
     lines = (
         "",
         f"A voice was trained and spoke, in {(time.monotonic() - started) / 60:.1f} minutes:",
-        f"  recordings   {heard.duration_s:.0f} s in {heard.recordings} files; {heard.kept_s:.0f} s became "
-        f"{heard.clips} clips, labelled by Whisper",
+        f"  recordings   {seconds_of(heard)}, labelled by Whisper",
         *left_out(heard),
+        f"  report       {folder.path(heard.page).as_uri()}",
         f"  voice        step {promoted.number} of the 'tiny' preset, from scratch",
         f"  it said      {asked.text}",
         f"  into         {wav_file} ({sound.duration:.1f} s at {sound.samplerate} Hz)",

@@ -1,6 +1,8 @@
 """What the demo is asked to do, from `make demo NAME=value` or from flags: read once, all faults reported together."""
 
 import argparse
+import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ from kelong_contract import orders
 DEFAULT_STEPS = 300
 DEFAULT_TEXT = "大家好，很高兴认识你们。"
 DEFAULT_PORT = 8080
+DEFAULT_MINUTES = "4"
 # Names of Whisper sizes that people know, as the repositories that hold them for faster-whisper.
 WHISPER_SIZES = {
     size: f"hub:Systran/faster-whisper-{size}@main"
@@ -23,7 +26,10 @@ class BadSettings(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """One run of the demo. Recordings None means the stand-in speaker, recogniser None the stand-in Whisper."""
+    """One run of the demo. Recordings None means the stand-in speaker, recogniser None the stand-in Whisper.
+
+    `review` ends it when the report of the recordings is there; `command` is what trains then, with the same wishes.
+    """
 
     out: Path
     recordings: Path | None
@@ -32,6 +38,8 @@ class Settings:
     text: str
     port: int
     keep: bool
+    review: bool
+    command: str
     minutes: float
     cache: Path
 
@@ -45,13 +53,16 @@ def read(arguments: list[str], environment: Mapping[str, str], *, at_terminal: b
         faults.append(f"RECORDINGS is '{recordings}', expected a folder with sound files")
     steps = _number("STEPS", given.steps, 1, 1_000_000, faults)
     port = _number("PORT", given.port, 1, 65_535, faults)
-    if given.keep not in ("", "0", "1"):
-        faults.append(f"KEEP is '{given.keep}', expected 1 (leave the server running) or 0")
+    for name, value, meaning in (
+        ("KEEP", given.keep, "leave the server running"),
+        ("REVIEW", given.review, "stop when the report of the recordings is there"),
+    ):
+        if value not in ("", "0", "1"):
+            faults.append(f"{name} is '{value}', expected 1 ({meaning}) or 0")
     recogniser = _recogniser(given.whisper, faults)
     if not given.text.strip():
         faults.append("TEXT is empty, expected a sentence in Chinese")
-    if not given.minutes > 0:
-        faults.append(f"--minutes is {given.minutes:g}, expected more than 0")
+    minutes = _minutes(given.minutes, faults)
     if faults:
         raise BadSettings("The demo cannot start: " + "; ".join(faults) + ".")
     return Settings(
@@ -62,7 +73,9 @@ def read(arguments: list[str], environment: Mapping[str, str], *, at_terminal: b
         text=given.text.strip(),
         port=port,
         keep=at_terminal if given.keep == "" else given.keep == "1",
-        minutes=given.minutes,
+        review=given.review == "1",
+        command=_command(given),
+        minutes=minutes,
         cache=cache,
     )
 
@@ -83,9 +96,17 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     flag("out", "demo-voice", "folder for all that is made; run again to go on from it (default: %(default)s)")
     flag("text", DEFAULT_TEXT, "what the voice shall say (default: %(default)s)")
     flag("port", str(DEFAULT_PORT), "where the server listens, or the next free port (default: %(default)s)")
+    flag("review", "", "1: stop when the recordings are cut and judged, to look at the report and correct it")
     flag("keep", "", "1: leave the server running until Ctrl-C, 0: end by itself (default: 1 on a terminal)")
-    parser.add_argument("--minutes", type=float, default=4.0, help="length of the stand-in recordings")
+    flag("minutes", DEFAULT_MINUTES, "length of the stand-in recordings (default: %(default)s)")
     return parser
+
+
+def _command(given: argparse.Namespace) -> str:
+    """What was asked for as `make demo` takes it, but for the review."""
+    usual = vars(_parser({}).parse_args([]))
+    wishes = {name: value for name, value in vars(given).items() if value != usual[name] and name != "review"}
+    return shlex.join(["make", "demo", *(f"{name.upper()}={value}" for name, value in wishes.items())])
 
 
 def _number(name: str, text: str, least: int, most: int, faults: list[str]) -> int:
@@ -93,6 +114,16 @@ def _number(name: str, text: str, least: int, most: int, faults: list[str]) -> i
         return int(text)
     faults.append(f"{name} is '{text}', expected a whole number from {least} to {most}")
     return least
+
+
+def _minutes(text: str, faults: list[str]) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = math.nan
+    if not 0 < minutes < math.inf:
+        faults.append(f"MINUTES is '{text}', expected a number more than 0")
+    return minutes
 
 
 def _recogniser(given: str, faults: list[str]) -> str | None:

@@ -17,6 +17,7 @@ from kelong_demo import __main__ as door
 
 STEPS = 6
 TEXT = "今天天气很好。"
+CORRECTED = "今天我们改一个字。"
 
 
 def command(out: Path, **wishes: str) -> tuple[list[str], dict[str, str]]:
@@ -92,7 +93,7 @@ def test_every_checkpoint_was_published_with_its_auditions(
     first: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
     out, _ = first
-    (voice,) = out.glob("store/voices/demo/demo/*")
+    (voice,) = (path.parent for path in out.glob("store/voices/demo/demo/*/checkpoints"))
     assert sorted(path.parent.name for path in voice.glob("checkpoints/*/manifest.json")) == ["2", "4", "6"]
     assert sorted(path.parent.name for path in voice.glob("auditions/*/report.json")) == ["2", "4", "6"]
 
@@ -132,6 +133,31 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(first: tuple[Path, subprocess
     reached = loss_steps(out)
     assert run(out, STEPS=str(reached[-1] + 2)).returncode == 0
     assert loss_steps(out) == list(range(1, reached[-1] + 3))
+
+
+def test_a_review_ends_at_the_report_and_again_with_the_corrections_in_it(
+    first: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    out, _ = first
+    reviewed = run(out, REVIEW="1")
+    assert reviewed.returncode == 0, reviewed.stderr
+    assert (
+        f"Train with them:  make demo STEPS={STEPS} OUT={out} TEXT={TEXT} PORT=18400 MINUTES=0.7\n" in reviewed.stdout
+    )
+    page = Path(re.search(r"file://(\S+report\.html)", reviewed.stdout)[1])
+    assert b"<html" in page.read_bytes() and not (page.parent / "corpus.json").exists()
+    assert "transcribe was done before" in reviewed.stderr, "what was heard to train is known"
+
+    (stage,) = page.parent.glob("align/*.json")
+    sha256 = json.loads(stage.read_bytes())["clips"][0]["sha256"]
+    corrections = Path(re.search(r"(/\S+corrections\.jsonl)", reviewed.stdout)[1])
+    corrections.write_text(json.dumps({"sha256": sha256, "text": CORRECTED}) + "\n")
+    again = run(out, REVIEW="1")
+    corrections.unlink()
+    assert str(page) in again.stdout and CORRECTED in page.read_text()
+    assert json.loads((page.parent / "report.json").read_bytes())["corrections"] == 1
+    for stage_name in ("ingest", "listen", "transcribe", "slice", "judge"):
+        assert f"{stage_name} was done before" in again.stderr
 
 
 def test_a_wish_it_cannot_meet_is_refused_in_a_sentence(tmp_path: Path) -> None:

@@ -40,8 +40,34 @@ def test_a_recogniser_is_a_folder(tmp_path: Path) -> None:
     assert read(tmp_path, WHISPER=str(tmp_path)).recogniser == f"path:{tmp_path}"
 
 
+def test_a_review_is_asked_for_and_what_trains_after_it_has_the_same_wishes(tmp_path: Path) -> None:
+    assert not read(tmp_path).review
+    asked = read(tmp_path, REVIEW="1", RECORDINGS=str(tmp_path), TEXT="你好 吗", STEPS="300")
+    assert asked.review
+    assert asked.command == f"make demo RECORDINGS={tmp_path} 'TEXT=你好 吗'"
+
+
 def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(settings.BadSettings) as refused:
-        read(tmp_path, RECORDINGS="no-such-folder", STEPS="many", WHISPER="huge", KEEP="yes", PORT="0", TEXT=" ")
-    for fault in ("no-such-folder", "'many'", "'huge', expected a folder", "'yes'", "PORT is '0'", "TEXT is empty"):
+        read(
+            tmp_path,
+            RECORDINGS="no-such-folder",
+            STEPS="many",
+            WHISPER="huge",
+            KEEP="yes",
+            PORT="0",
+            TEXT=" ",
+            MINUTES="-1",
+            REVIEW="2",
+        )
+    for fault in (
+        "no-such-folder",
+        "'many'",
+        "'huge', expected a folder",
+        "'yes'",
+        "PORT is '0'",
+        "TEXT is empty",
+        "'-1'",
+        "REVIEW is '2'",
+    ):
         assert fault in str(refused.value)
