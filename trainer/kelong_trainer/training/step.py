@@ -183,17 +183,17 @@ class _Attempt:
         for network in state.networks.values():
             network.zero_grad(set_to_none=True)
         parts = _equally_many(memory.divide(batch, frames_at_once), self._ranks)
-        if self._settings.profile == "fixed":
-            self._learn_together(parts, rate)
-        else:
-            self._learn_in_turns(parts, rate)
+        last = self._learn_together(parts) if self._settings.profile == "fixed" else self._learn_in_turns(parts, rate)
+        summed = self._ranks.sum(torch.stack(list(self._values.values())))
+        self._move(last, rate)  # once gradients are summed nobody waits for another rank any more
         if state.average is not None:
             state.average.follow(state.generator, self._step)
-        result = self._result()
+        result = self._result(summed)
         state.step, state.torn = self._step, False
         return result
 
-    def _learn_together(self, parts: Sequence[Batch], rate: float) -> None:
+    def _learn_together(self, parts: Sequence[Batch]) -> tuple[str, ...]:
+        """The gradients of all networks; their names, to be moved."""
         for part in parts:
             spoken = self._speak(part)
             opinion = self._ask(spoken, spoken.judged)
@@ -201,10 +201,13 @@ class _Attempt:
                 _backward(loss, self._state.judges[name], retain_graph=True)
             self._teach(spoken, opinion)
             self._note(opinion.judging)
-        self._move((*self._judges_that_learnt(), "generator"), rate)
+        return (*self._judges_that_learnt(), "generator")
 
-    def _learn_in_turns(self, parts: Sequence[Batch], rate: float) -> None:
-        """The judges first, then the generator by what they say now; several parts are spoken twice for it."""
+    def _learn_in_turns(self, parts: Sequence[Batch], rate: float) -> tuple[str, ...]:
+        """The judges move first, then the generator learns by what they say now; its name, to be moved.
+
+        Several parts are spoken twice for it.
+        """
         first = [self._speak(part) for part in parts] if len(parts) == 1 else None
         for spoken in first or self._spoken_for_judges(parts):
             opinion = self._ask(spoken, spoken.judged.detach())
@@ -214,7 +217,7 @@ class _Attempt:
         self._move(self._judges_that_learnt(), rate)
         for spoken in first or (self._speak(part) for part in parts):
             self._teach(spoken, self._ask(spoken, spoken.judged))
-        self._move(("generator",), rate)
+        return ("generator",)
 
     def _spoken_for_judges(self, parts: Sequence[Batch]) -> Iterator[_Spoken]:
         """What the generator says, leaving its codebooks where they are: it will say the same again."""
@@ -349,9 +352,8 @@ class _Attempt:
             before = self._values.get(name)
             self._values[name] = value.detach() if before is None else before + value.detach()
 
-    def _result(self) -> StepResult:
+    def _result(self, summed: Tensor) -> StepResult:
         """The numbers, fetched from the device at once. Raises Diverged where one of them is not one."""
-        summed = self._ranks.sum(torch.stack(list(self._values.values())))
         numbers = torch.cat([summed, torch.stack(list(self._norms.values())).to(summed)]).tolist()
         told = dict(zip(self._values, numbers, strict=False))
         norms = dict(zip(self._norms, numbers[len(told) :], strict=True))
