@@ -1,7 +1,7 @@
 """How the default profile reads Chinese: tables a person can check with a dictionary.
 
-Tones are as said, after sandhi; 5 is neutral. Written from 现代汉语词典 and grammar books, not from the code; what
-comes out otherwise is in test_known_wrong.py.
+Tones are as said, after sandhi; 5 is neutral. Written from 现代汉语词典 and grammar books, not from the code. What is
+known to come out otherwise is a row of the larger tables (test_tables.py).
 """
 
 from collections.abc import Callable

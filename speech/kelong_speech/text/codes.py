@@ -146,8 +146,9 @@ def _address(match: re.Match[str]) -> str:
 
 @rule(r"\d+(?:\.\d+){2,}")
 def _version(match: re.Match[str]) -> str:
-    parts = match[0].split(".")
-    return "点".join(numbers.cited(part) if len(part) < 3 else numbers.digits(part) for part in parts)
+    *parts, last = match[0].split(".")
+    spoken = [numbers.quantity(part) if len(part) < 3 else numbers.digits(part) for part in parts]
+    return "点".join((*spoken, numbers.cited(last) if len(last) < 3 else numbers.digits(last)))
 
 
 @rule(r"\d(?:-\d){2,}(?=阵型|阵|战术|的阵型|队形)")

@@ -30,7 +30,8 @@ class Dictionaries:
         "琢磨": "zuo2 mo5", "数一数": "shu3 yi1 shu3", "为人民服务": "wei4 ren2 min2 fu2 wu4", "空儿": "kong4 er5",
         "把儿": "ba4 er5", "照片儿": "zhao4 pian1 er5", "相片儿": "xiang4 pian1 er5", "唱片儿": "chang4 pian1 er5",
         "孙子兵法": "sun1 zi3 bing1 fa3", "反差": "fan3 cha1", "弹片": "dan4 pian4",
-        "莫干山": "mo4 gan1 shan1",
+        "莫干山": "mo4 gan1 shan1", "硕果累累": "shuo4 guo3 lei2 lei2", "果实累累": "guo3 shi2 lei2 lei2",
+        "怎么得了": "zen3 me5 de2 liao3",
     }  # fmt: skip
     # Characters whose first reading in the dictionary is not the usual one by itself, or has no phones: 嗯 is ng4
     # there, of which en4 is the accepted variant that the model can say.
@@ -67,6 +68,13 @@ class Dictionaries:
         """Whether CC-CEDICT lists the word, which tells 儿 as a colour from 儿 as a syllable, or a correction does."""
         return word in self._cedict or word in self._OURS
 
+    def full(self, char: str, place: Place) -> Syllable:
+        """What a character says in a word when it is not neutral there: 亮 of 漂亮 is liang4."""
+        said = place.readings[0]
+        listed = map(from_marks, self._characters.get(ord(char), "").split(","))
+        possible = (*place.readings, *(each for each in listed if each.spelling == said.spelling))
+        return next((each for each in possible if each.tone != 5), said)
+
     def longest(self, text: str, start: int) -> str:
         """The longest listed word of two characters or more that begins at `start`, or nothing."""
         if text[start : start + 2] in self._beginnings:
@@ -78,13 +86,23 @@ class Dictionaries:
     def places(self, word: str) -> tuple[Place, ...]:
         """The characters of a word, 不 and 一 as before sandhi; nothing if no dictionary lists it."""
         if word not in self._found and self.knows(word):
-            places = list(map(self._before_sandhi, word, self._look_up(word)))
+            places = list(map(self._before_sandhi, word, self._by_its_words(word, self._look_up(word))))
             if word[-1] == "子" and len(places[-1].readings) > 1:
                 # The dictionaries have 管子 the pipe and 管子 the philosopher.
                 full = word[-2:] in word_lists.words()["full_zi"] | word_lists.words()["never_neutral_words"]
                 places[-1] = Place((Syllable("zi", 3 if full else 5),), True)
             self._found[word] = tuple(places)
         return self._found.get(word, ())
+
+    def _by_its_words(self, word: str, places: list[Place]) -> list[Place]:
+        """Places that only one dictionary has are firm where two have the same in a word inside: 过分 of 太过分."""
+        found = list(places)
+        for start in range(len(word) - 1 if len(word) > 2 else 0):
+            for stop in range(start + 2, len(word) + (start > 0)):
+                for index, inner in enumerate(self.places(word[start:stop]), start):
+                    if inner.firm and not found[index].firm and inner.readings[0] in found[index].readings:
+                        found[index] = inner
+        return found
 
     def _look_up(self, word: str) -> list[Place]:
         if word in self._OURS:

@@ -34,6 +34,15 @@ _LONGEST_BEFORE_ER: Final = 4  # characters of a word that ends in 儿
 _MOST_PARTS: Final = 4  # words of the segmenter that may be one in a dictionary
 
 
+_KIN: Final = frozenset("爸妈爷奶公婆哥姐弟妹叔姑姨舅")
+
+
+def doubled(word: str) -> str:
+    """高兴 for 高高兴兴, which has the full tones of its base; nothing for other words and for kin: 爸爸妈妈."""
+    is_doubled = len(word) == 4 and word[0] == word[1] != word[2] == word[3]
+    return word[::2] if is_doubled and not _KIN.issuperset(word) else ""
+
+
 class PhraseReader:
     """Reads the words of one phrase; safe to use from several threads."""
 
@@ -64,10 +73,16 @@ class PhraseReader:
         return said
 
     def _joined(self, words: Sequence[segment.Word]) -> Iterator[segment.Word]:
-        """The words, and words of a dictionary that the segmenter has cut: 好|学."""
+        """The words, and words of a dictionary that the segmenter has cut: 好|学, 都|市里."""
         place = 0
         while place < len(words):
             joined = words[place]
+            if self._is_cut_amiss(words, place):
+                head, of_place = joined.text + words[place + 1].text[0], words[place + 1].text[1]
+                yield segment.Word(head, "")
+                yield segment.Word(of_place, "f")
+                place += 2
+                continue
             for stop in range(min(len(words), place + _MOST_PARTS), place + 1, -1):
                 text = "".join(word.text for word in words[place:stop])
                 if len(text) <= self._dictionaries.LONGEST and self._dictionaries.knows(text):
@@ -77,11 +92,23 @@ class PhraseReader:
             yield joined
             place += 1
 
+    def _is_cut_amiss(self, words: Sequence[segment.Word], place: int) -> bool:
+        """Whether an adverb begins the place behind it, 都|市里; behind a pronoun it does not: 他们|都|城里."""
+        is_adverb = len(words[place].text) == 1 and words[place].tag == "d"
+        if not is_adverb or place + 1 == len(words) or (place and words[place - 1].tag == "r"):
+            return False
+        where = words[place + 1]
+        is_place = where.tag == "s" and len(where.text) == 2
+        return is_place and self._dictionaries.knows(words[place].text + where.text[0])
+
     def _word(
         self, word: segment.Word, text: str, begin: int, choices: Sequence[pinyin.Choice | None]
     ) -> list[pinyin.Syllable]:
         is_name = word.tag.startswith("nr")
         places = self._dictionaries.places(word.text) if len(word.text) > 1 else ()
+        base = doubled(word.text)
+        if base and (self._dictionaries.knows(base) or not places):
+            return self._doubled(base, places, text, begin, choices)
         if places:
             return self._listed(places, text, begin, [None] * len(places) if is_name else choices)
         said: list[pinyin.Syllable] = []
@@ -99,6 +126,22 @@ class PhraseReader:
                 if surname and length < len(word.text) <= length + 2:
                     return [*surname, *said[length:]]
         return said
+
+    def _doubled(
+        self,
+        base: str,
+        places: Sequence[dictionaries.Place],
+        text: str,
+        begin: int,
+        choices: Sequence[pinyin.Choice | None],
+    ) -> list[pinyin.Syllable]:
+        """The base's two characters in full, each twice: 漂漂亮亮. `places` are of the whole word, if it is listed."""
+        halves = places[::2] or self._dictionaries.places(base)
+        if halves:
+            first, second = map(self._dictionaries.full, base, halves)
+        else:
+            first, second = (self._alone(text, begin + index, choices[index]) for index in (0, 2))
+        return [first, first, second, second]
 
     def _listed(
         self,

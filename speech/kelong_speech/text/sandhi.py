@@ -6,12 +6,13 @@ Standard Chinese) for third tones. The neutral-tone words are PaddleSpeech's (da
 the original and why is a table in tests/text/test_differences.py.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Final, NamedTuple
 
-from kelong_speech.text import phonemes, phrases, pinyin, segment, word_lists
+from kelong_speech.text import particles, phonemes, phrases, pinyin, segment, word_lists
 
 _NUMERALS: Final = frozenset("〇零一二三四五六七八九十百千万亿")
 _UNITS: Final = frozenset("百千万亿")
@@ -21,8 +22,17 @@ _COUNTING: Final = frozenset("几有两半多各整每做是这那哪数")
 _PARTICLES: Final = frozenset("吧呢啊呐嘛呀吗哒哟喽啰啦呗嘞耶咯哩哦喔噻")
 # 一 after these points at one of several and counts on: 另一个. After other words it ends a number or a name: 星期一.
 _DETERMINERS: Final = frozenset("这那另每某哪任同前后上下有又再头")
-# 一 before these is the first of a row: 一月, 一号, 一楼.
-_ORDINAL: Final = frozenset("月号级楼审流")
+# 一 that is the first of a row: 一月, 一年级, 一等舱. Behind 这 and the like it counts: 下一级, 每一季度, 这一班人.
+_ORDINAL: Final = re.compile(
+    r"一(?:[号楼审流]|把手(?![枪电]))"
+    r"|(?<![这那每另某哪同])一月"
+    r"|(?<![这那每另某哪同上下前后高低任])一(?:级(?!一)|季度|区)"
+    r"|(?<![这那每另某哪同上下前后钟时天隔])一班(?![人车岗机飞船])"
+    r"|(?<![这那每另某哪同任])一年级"
+    r"|一等[奖功品舱座]|一线(?=[城工员队教岗医品明人])"
+)
+# 一期 is the first phase; what somebody makes or waits for is one issue: 办一期.
+_PHASE: Final = re.compile(r"(?<![这那每另某哪同上下前后任了])一期(?![节杂刊])")
 # 一 before these is a number by itself: 一等于.
 _RECKONING: Final = frozenset(("等于", "加上", "减去", "乘以", "除以"))
 # 不 after these in a word of three is an ordinary 不: 绝不会; after other verbs it is said in passing: 差不多, 看不懂.
@@ -167,40 +177,33 @@ def _spans(words: Sequence[segment.Word]) -> list[_Span]:
     return spans
 
 
-_WHAT_ONE_GETS: Final = frozenset("奖病救胜")  # 得 before these is no 得 of what has to be done: 他得奖了
-
-
 def _particles(phrase: _Phrase) -> None:
-    """地 and 得 as particles are de: 慢慢地走, 跑得快; 过 is neutral: 来过.
-
-    得 stays de2 in 得了第一 and is dei3 in 我得走, 今天|得去.
-    """
+    """What is read by the part it plays: 得, 过 and 为 by `particles`, 地 in 慢慢地走, exclamations at the end."""
+    words = [segment.Word(span.text, span.tag) for span in phrase.spans]
+    knows = phrase.tools.reader.knows
     before = _Span("", "", 0)
     for index, span in enumerate(phrase.spans):
-        after = phrase.spans[index + 1] if index + 1 < len(phrase.spans) else _Span("", "", 0)
-        inside = len(span.text) == 3 and span.text[1] == "得" and span.tag in ("v", "l")
-        if inside and not phrase.tools.reader.knows(span.text):
-            _say(phrase, span.start + 1, "de", 5)
-        elif len(span.text) == 2 and span.text[0] == "得" and span.tag == "v" and before.tag in ("r", "t", "d"):
-            if span.text[1] not in _WHAT_ONE_GETS and not phrase.tools.reader.knows(span.text):
-                _say(phrase, span.start, "dei", 3)
-        elif span.start and span.text in _PARTICLES and (not after.text or span.text == "啊"):
+        settled = particles.de(words, index, knows) if "得" in span.text else None
+        if not settled and "过" in span.text:
+            settled = particles.guo(words, index, knows, phrase.tools.is_verb)
+        if span.text == "为":
+            benefit = particles.wei(words, index)
+            settled = benefit and (0, benefit)
+        if settled:
+            place, syllable = settled
+            _say(phrase, span.start + place, syllable)
+        elif span.start and span.text in _PARTICLES and (index + 1 == len(words) or span.text == "啊"):
             phrase.set_tone(span.start, 5)
-        elif span.text == "过" and span.tag == "ug":
-            _say(phrase, span.start, "guo", 5)
         elif span.text == "地" and span.tag == "uv" and before.text[-1:] not in ("", "块", "片"):
-            _say(phrase, span.start, "de", 5)
-        elif span.text == "得" and before.text and after.text[:1] not in ("", "了", "到"):
-            if before.tag == "r" and after.tag in ("v", "d", "p", "l"):
-                _say(phrase, span.start, "dei", 3)
-            elif span.tag.startswith("u") and before.tag not in ("c", "d", "t"):
-                _say(phrase, span.start, "de", 5)
+            _say(phrase, span.start, particles.DE)
+        elif len(span.text) == 3 and span.text[2] == "地" and span.tag == "d" and not knows(span.text):
+            _say(phrase, span.end - 1, particles.DE)
         before = span
 
 
-def _say(phrase: _Phrase, place: int, spelling: str, tone: int) -> None:
+def _say(phrase: _Phrase, place: int, syllable: pinyin.Syllable) -> None:
     if place not in phrase.given:
-        phrase.spellings[place], phrase.tones[place] = spelling, tone
+        phrase.spellings[place], phrase.tones[place] = syllable
 
 
 def _bu(phrase: _Phrase) -> None:
@@ -234,24 +237,27 @@ def _yi_tone(phrase: _Phrase, span: _Span, place: int) -> int:
     following = phrase.char(place + 2)
     if not after or before == "第" or (after in "到至比" and following in _DIGITS) or after + following in _RECKONING:
         return 1
-    if before == "比" and phrase.char(place - 2) in _NUMERALS:
-        return 1  # 一比一握手言和
+    is_last = before == "比" or (before == "点" and after not in "刻线到")  # 一比一握手言和, 二点一倍; but 三点一刻
+    if is_last and after not in _UNITS and phrase.char(place - 2) in _NUMERALS:
+        return 1
     idiom = len(span.text) == 4 and phrase.tools.reader.knows(span.text)  # 一五一十
     if counts and not idiom and not (after in _UNITS and before not in _DIGITS):
         return 1
-    if (
-        (after in _DIGITS and not idiom)
-        or after in _ORDINAL
-        or (after == "日" and before == "月")
-        or span.text.startswith("一等奖")
-    ):
+    if (after in _DIGITS and not idiom) or (after == "日" and before == "月") or _is_ordinal(phrase, place):
         return 1
-    if before == after:
+    if before == after and before.isalpha():  # a Latin word's place holder is no letter
         return 5
     ends_its_word = place == span.end - 1 and place > span.start
     if ends_its_word and before not in _DETERMINERS:
         return 1
     return 2 if phrase.tones[place + 1] == 4 else 4
+
+
+def _is_ordinal(phrase: _Phrase, place: int) -> bool:
+    if _ORDINAL.match(phrase.text, place):
+        return True
+    made = any(span.end == place and span.tag.startswith("v") for span in phrase.spans)
+    return not made and bool(_PHASE.match(phrase.text, place))
 
 
 def _neutral(phrase: _Phrase) -> None:
@@ -272,6 +278,8 @@ def _neutral(phrase: _Phrase) -> None:
             _double(phrase, span)
         elif len(span.text) == 3 and span.text[0] == span.text[1] and phrase.tools.is_verb(span.text[0]):
             phrase.set_tone(span.start + 1, 5)
+        elif phrases.doubled(span.text):
+            pass  # 高高兴兴 has the tones of 高兴 in full
         elif _ends_neutral(phrase, span):
             phrase.set_tone(span.end - 1, 5)
         else:
