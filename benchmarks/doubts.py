@@ -92,24 +92,18 @@ def mean(words: Sequence[corpora.Word]) -> float:
     return label.confidence if label else 0.0
 
 
-def now(words: Sequence[corpora.Word]) -> float:
-    """The trust of a clip without a second look."""
-    return grading.trust(corpora.Measures(confidence=mean(words), unsure_share=labels.unsure_share(words)))
-
-
 def least(words: Sequence[corpora.Word]) -> float:
     """The least sure of the words."""
     return min(word.probability for word in words)
 
 
 DOUBTS: dict[str, Callable[[Sequence[corpora.Word]], float]] = {
-    "mean of the words": mean,
+    "mean of the words, as it is": mean,
     "least of the words": least,
     "part below 50 %": below(0.5),
     "part below 70 %": below(0.7),
     "part below 80 %": below(0.8),
     "part below 90 %": below(0.9),
-    "mean and part below 80 %, as it is": now,
 }
 
 

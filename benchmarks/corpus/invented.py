@@ -136,7 +136,6 @@ class _Maker:
             return corpora.Measures()
         return corpora.Measures(
             confidence=self._figure(0.5, 1),
-            unsure_share=self._figure(0, 0.5) if number % 4 else 0.0,
             agreement=self._figure(0.8, 1),
             least_agreement=self._figure(0.4, 1),
             similarity=self._figure(0.6, 1),

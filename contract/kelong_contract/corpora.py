@@ -223,8 +223,7 @@ class Finding:
 class Measures:
     """What was measured of a clip; None where nothing measures it, never 0.
 
-    `unsure_share` is the part of the label that lies in words of which the recogniser is less than 80 % sure,
-    `agreement` 1 - the error rate, in syllables of which a wrong tone, initial or final is half wrong, of the label
+    `agreement` is 1 - the error rate, in syllables of which a wrong tone, initial or final is half wrong, of the label
     against what a second look heard (the second recogniser's words, or the recogniser's own for a supplied transcript),
     `least_agreement` the same in the four syllables in a row where it is least, `similarity` the cosine with the
     speaker's own embedding (over two stretches, where it is least), `dnsmos` the overall quality (1 to 5), `snr_db`
@@ -233,7 +232,6 @@ class Measures:
     """
 
     confidence: float | None = None
-    unsure_share: float | None = None
     agreement: float | None = None
     least_agreement: float | None = None
     similarity: float | None = None

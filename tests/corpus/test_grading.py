@@ -165,7 +165,6 @@ def test_a_label_is_trusted_less_where_a_second_look_contradicts_than_where_the_
 
     assert trust(agreement=0.9, least_agreement=0.5) < trust(confidence=0.6) < trust()
     assert trust(least_agreement=0.5) < trust(agreement=0.9)
-    assert trust(unsure_share=0.3) < trust(unsure_share=0.1) < trust(unsure_share=0.0) == trust()
     assert trust(syllables_per_s=1.0) < trust()
     assert trust(agreement=0.0, confidence=0.1) == 0
     assert grading.trust(corpora.Measures()) == 1

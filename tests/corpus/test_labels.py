@@ -59,9 +59,3 @@ def test_without_a_word_there_is_no_label(words):
 def test_confidence_weighs_words_by_their_length():
     label = labels.label([word("好", 0, 1, 0.4), word("再见吗", 1, 2, 0.8)])
     assert label == labels.Label(text="好再见吗", confidence=0.7)
-
-
-def test_how_much_of_a_label_is_unsure_is_counted_in_characters():
-    words = [word("今天", 0, 1, 0.95), word("早上", 1, 2, 0.3), word("，", 2, 2, 0.79), word("我起得", 2, 3, 0.8)]
-    assert labels.unsure_share(words) == 3 / 8
-    assert labels.unsure_share([]) is None

@@ -19,7 +19,7 @@ from kelong_trainer import documents
 from kelong_trainer.context import BadData, RunContext
 from kelong_trainer.corpus.clips import clip_sound, grading, reading_tone
 from kelong_trainer.corpus.sound import quality
-from kelong_trainer.corpus.words import agreement, labels
+from kelong_trainer.corpus.words import agreement
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +146,6 @@ class _Stage:
         measures = dataclasses.replace(
             quality.measure(speech, clip.start_s, listening, self._dnsmos, self._clipped[clip.recording]),
             confidence=clip.confidence,
-            unsure_share=labels.unsure_share(words),
             agreement=agreed.whole if agreed else None,
             least_agreement=agreed.least if agreed else None,
             syllables_per_s=round(len(syllables) / spoken_s, 3) if spoken_s else None,
@@ -181,7 +180,7 @@ class _Stage:
 
 
 def _measuring() -> dict[str, object]:
-    modules = {"quality": quality, "agreement": agreement, "labels": labels, "reading_tone": reading_tone}
+    modules = {"quality": quality, "agreement": agreement, "reading_tone": reading_tone}
     return {"measuring": {name: module.VERSION for name, module in modules.items()}}
 
 

@@ -213,13 +213,12 @@ def _named(measures: corpora.Measures, rule: _Rule) -> _Rule:
 def trust(measures: corpora.Measures) -> float:
     """How far a clip's label can be trusted, 0 to 1: what a person looks at first is what is trusted least.
 
-    The recogniser's doubt counts by its mean, and by how much of the label it is not sure of. A second look that
-    contradicts the label counts as a whole, and once more where it does so most: a recogniser is often sure of its
-    mistakes, and a few wrong words are few of a clip's. A rate that nobody speaks at lowers it too.
+    A second look that contradicts the label counts as a whole, and once more where it does so most: a recogniser is
+    often sure of its mistakes, and a few wrong words are few of a clip's. A rate that nobody speaks at lowers it too.
     """
     doubts = []
     if measures.confidence is not None:
-        doubts.append(1 - measures.confidence + (measures.unsure_share or 0.0))
+        doubts.append(1 - measures.confidence)
     for agreement in (measures.agreement, measures.least_agreement):
         if agreement is not None:
             doubts.append(1 - agreement)

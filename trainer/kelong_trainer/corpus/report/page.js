@@ -150,7 +150,6 @@ const SHOWN = {
 };
 const MEASURES = [
   ["confidence", "可信 confidence", 2],
-  ["unsure_share", "拿不准 unsure", 2],
   ["agreement", "一致 agreement", 2],
   ["least_agreement", "最不一致处 least agreement", 2],
   ["similarity", "相似 similarity", 2],

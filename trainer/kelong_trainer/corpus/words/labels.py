@@ -21,8 +21,6 @@ ENDINGS = "。？！…?!"
 MARKS = ENDINGS + "，、；：—,.;:"
 TIMES_OFF_S = 0.12  # of the recogniser's words
 UNMARKED_COST = 0.6  # of a pause that no mark comes before, in halves of squared deviations of times
-# Of the characters that Whisper base is less sure of three in ten are wrong, however unsure it is; else one in fifty.
-SURE = 0.8
 _LOOSE_SPACE = re.compile(r"(?<![A-Za-z0-9.])\s+|\s+(?![A-Za-z0-9])")
 
 
@@ -81,13 +79,6 @@ def label(words: Iterable[corpora.Word]) -> Label | None:
     total = sum(len(word.text) for word in spoken)
     confidence = sum(word.probability * len(word.text) for word in spoken) / total
     return Label(text=text, confidence=round(confidence, 4))
-
-
-def unsure_share(words: Iterable[corpora.Word]) -> float | None:
-    """The part of the characters that lies in words of which the recogniser is not sure; None without any words."""
-    lengths = [(len(word.text), word.probability < SURE) for word in words]
-    total = sum(length for length, _ in lengths)
-    return round(sum(length for length, is_unsure in lengths if is_unsure) / total, 4) if total else None
 
 
 def _middle(word: corpora.Word) -> float:
