@@ -164,7 +164,10 @@ def left_out(heard: corpora.CorpusReport) -> list[str]:
     """The seconds that were not used, by reason, and the files that could not be used at all."""
     seconds = ", ".join(f"{dropped.duration_s:.0f} s {dropped.reason}" for dropped in heard.dropped)
     lines = [f"  left out     {seconds}"] if seconds else []
-    return lines + [f"    {Path(refused.recording).name}: {refused.message}" for refused in heard.rejected_recordings]
+    for refused in heard.rejected_recordings:
+        folder, _, name = refused.recording.rpartition("/")
+        lines.append(f"    {name}: {refused.message.replace(f'{folder}/', '')}")
+    return lines
 
 
 def wait_at(server: serving.Server) -> None:

@@ -242,6 +242,7 @@ def test_a_stretch_beyond_the_end_of_its_file_is_named(place, tmp_path, ingested
         ("{", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
         ("[1]", "is no JSON object"),
+        ('{"audio": "\\ud83d.wav"}', "holds half a character, as \\ud83d without what follows it"),
         ("{}", "names no file, expected one of audio, audio_filepath, file_name"),
         ('{"audio": 3}', "names no file, expected one of audio, audio_filepath, file_name"),
         ('{"audio": "a.wav", "text": 3}', "has the text 3, expected a string"),

@@ -173,6 +173,9 @@ def _manifest_line(number: int, entry: str | dict[str, Any]) -> Line:
 def _object(line: str) -> dict[str, Any]:
     try:
         found = json.loads(line)
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise _Bad("holds half a character, as \\ud83d without what follows it") from None
     except (ValueError, RecursionError):
         raise _Bad("is not JSON") from None
     if not isinstance(found, dict):
