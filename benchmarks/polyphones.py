@@ -188,6 +188,8 @@ def main() -> None:
             f"{found.step:32} {found.right_by_list:12.2%} {found.right_to_the_letter:14.2%} "
             f"{found.right_without_tone:12.2%} {found.characters_per_s:13.0f}"
         )
+    touched = sum(traditional.simplified(question.sentence) != question.sentence for question in asked)
+    print(f"{touched} of {len(asked)} sentences hold characters that the front end makes simplified")
     if arguments.wrong:
         wrong = Counter(
             (question.sentence[question.place], *question.label, *answer)

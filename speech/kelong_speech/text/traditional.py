@@ -17,15 +17,18 @@ _LAST: Final = "\u9fff"
 _SAID_IN_ONE_WAY: Final = frozenset("吒嘸捱摺袷薹麴")
 # Not in GB 2312, but with a reading of their own in simplified texts: 东閤, 氾胜之, 剋架, 苍朮, the surname 甯.
 _ALSO_SIMPLIFIED: Final = frozenset("閤氾剋朮甯")
+# What the table leaves out: variants of Hong Kong and Taiwan, and 後, which GB 2312 has for a surname said alike.
+_MORE: Final = {"後": "后", "衞": "卫", "枱": "台", "簷": "檐", "粧": "妆", "糭": "粽", "敍": "叙", "揹": "背"}
 # OpenCC leaves 著 alone, which is two characters in simplified writing: zhu4 stays in words like these, all else is 着.
 _ZHU: Final = re.compile(
     "(?:[显卓昭巨遗拙土专原编所]|微知|(?<!报)名|(?<!翻)译|(?<![讨议评谈争辩])论|(?<![配混结聚迎融集符闭缝])合)(著)"
     "|(著)(?=名(?![单字片册牌])|作(?![业文客战揖])|称(?![呼赞])|述(?!说)|录(?![音像影制])|者|书立|有?《)"
+    "|(?:(?<![\u4e00-\u9fff])|(?<=[他她并又曾]))(著)(?=有)"
 )
 _ZHE: Final = re.compile("著")
 # The same in a text that has no other traditional character: what can be no word of a simplified one.
 _SURELY_ZHE: Final = re.compile(
-    "著(?=[急火凉迷想手眼重陆慌魔])|(?<=[看走坐站躺抱背揹哭睡穿戴跟沿盯握跑笑接听拿带朝忙活想说])著(?!有)"
+    "著(?=[急火凉迷想手眼重陆慌魔])|(?<=[看走坐站躺抱背哭睡穿戴跟沿盯握跑笑接听拿带朝忙活想说])著(?!有)"
 )
 _SURELY: Final = (
     (re.compile("乾(?=[杯净燥脆旱枯粮洗裂咳瘦瞪衣菜果冰涸渴草柴酪爹妈爸嚎])"), "干"),
@@ -75,7 +78,7 @@ def _converted(run: str, converter: Any) -> str:
     if len(found) != len(run):  # a phrase of another length; version 1.4.2 has none
         found = "".join(map(converter.convert, run))
     return "".join(
-        old if old in _SAID_IN_ONE_WAY or not _FIRST <= new <= _LAST else new
+        old if old in _SAID_IN_ONE_WAY or not _FIRST <= new <= _LAST else _MORE.get(new, new)
         for old, new in zip(run, found, strict=True)
     )
 
@@ -98,10 +101,10 @@ def _table() -> _Table:
         for char, simple in changed.items()
         if simple in common and not _is_in(char, "gb2312") and char not in _ALSO_SIMPLIFIED
     }
-    plain["後"] = "后"
+    plain |= _MORE
     return _Table(
         converter=simplify,
-        changed=frozenset({*changed, *"著瞭"} - _SAID_IN_ONE_WAY),
+        changed=frozenset({*changed, *_MORE, *"著瞭"} - _SAID_IN_ONE_WAY),
         plain=plain,
         # 着 is Hong Kong's too.
         simplified=frozenset(char for char in common if char != "着" and not _is_in(char, "big5")),
