@@ -65,7 +65,7 @@ def test_another_process_gives_the_very_same_sound(tmp_path, shared, suffix, cha
 def test_a_file_that_is_left_early_leaves_the_process_in_order(tmp_path, shared):
     soundfile.write(tmp_path / "a.wav", noise(60.0), RATE_HZ)
     soundfile.write(tmp_path / "b.wav", noise(3.0), 8000)
-    assert channels.choose(shared.read(tmp_path / "a.wav")).of == 1  # reads a block of it
+    assert channels.guess(shared.read(tmp_path / "a.wav")).of == 1  # reads a block of it
     pid = shared.pid
     reader = shared.read(tmp_path / "a.wav")
     left = [next(reader.blocks()).rate_hz for _ in range(3)]
@@ -189,19 +189,22 @@ def test_a_recording_that_crashes_its_decoder_is_rejected_by_name_and_the_others
     volume = tmp_path / "volume"
     volume.mkdir()
     monkeypatch.setattr(names, "DATASET_MOUNT", str(volume))
-    for name, seconds in (("a.wav", 3.0), ("b-poison.wav", 900.0), ("c.wav", 4.0)):
+    for name, seconds in (("a.wav", 3.0), ("c.wav", 4.0)):
         soundfile.write(volume / name, noise(seconds), RATE_HZ)
+    with soundfile.SoundFile(volume / "b-poison.flac", "w", RATE_HZ, 1) as file:
+        for _ in range(240):  # four hours: whatever else this machine does, the decoder is met in the middle of it
+            file.write(np.zeros(60 * RATE_HZ, np.float32))
     order = order_of(dataset=orders.Dataset(type="PersistentVolumeClaim", prefix=""))
     context = trainer(store.FolderStore(tmp_path / "store"), order)
-    assassin = Assassin("b-poison.wav")
+    assassin = Assassin("b-poison.flac")
     assassin.start()
     try:
         corpus = ingest.run(context, recordings.Source(context).listing(), {"Khazix": 0})
     finally:
         assassin.done.set()
         assassin.join()
-    assert len(assassin.killed) == 2  # a second decoder tried
+    assert len(assassin.killed) >= 2  # a second decoder tried; one that dies as it is told to leave off is not counted
     [rejection] = corpus.rejections
-    assert (rejection.recording, rejection.reason) == ("b-poison.wav", "Undecodable")
-    assert rejection.message == "b-poison.wav: the decoder crashed on it (SIGSEGV)"
+    assert (rejection.recording, rejection.reason) == ("b-poison.flac", "Undecodable")
+    assert rejection.message == "b-poison.flac: the decoder crashed on it (SIGSEGV)"
     assert [round(item.duration_s, 2) for item in corpus.recordings] == [3.0, 0.0, 4.0]

@@ -97,6 +97,35 @@ def test_of_many_channels_the_centre_is_used_then_the_front_then_the_best(tmp_pa
     assert np.abs(written).max() == pytest.approx(0.2, rel=0.05)
 
 
+def test_a_file_whose_beginning_speaks_for_another_channel_is_read_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(channels, "GUESS_S", 4.0)
+    left = np.concatenate([VOICE, hiss(0.01), hiss(0.01, 2), hiss(0.01, 3)])
+    right = np.concatenate([hiss(0.01, 4), VOICE, VOICE, VOICE])
+    soundfile.write(tmp_path / "a.wav", np.stack([left, -right], axis=1), RATE_HZ, subtype="FLOAT")
+    read = []
+
+    class Reader(media.Reader):
+        def blocks(self):
+            read.append(0)
+            for block in super().blocks():
+                read[-1] += block.samples.shape[1]
+                yield block
+
+    guessed = channels.guess(Reader(tmp_path / "a.wav"))
+    monkeypatch.setattr(channels, "GUESS_S", 100.0)
+    known = decoding.decode(tmp_path / "a.wav", tmp_path / "known.flac")
+    monkeypatch.setattr(channels, "GUESS_S", 4.0)
+    read.clear()
+    found = decoding.decode(tmp_path / "a.wav", tmp_path / "found.flac", lambda: None, Reader)
+    assert guessed.name != known.sound.channel
+    assert found == known
+    assert (tmp_path / "found.flac").read_bytes() == (tmp_path / "known.flac").read_bytes()
+    assert read[0] < 6 * RATE_HZ and read[1:] == [len(left)] * 2
+    read.clear()
+    decoding.decode(tmp_path / "known.flac", tmp_path / "mono.flac", lambda: None, Reader)
+    assert len(read) == 2 and read[0] <= RATE_HZ  # a block, and the whole
+
+
 def test_a_file_that_goes_from_stereo_to_mono_uses_what_there_is():
     choice = channels.Choice(channels=(1,), of=2)
     assert choice.mono(np.array([[1, 1], [2, 2]], np.float32)).tolist() == [2, 2]

@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from kelong_trainer.corpus.sound import media
 
+# A file is written by what its beginning speaks for, and once more if the whole of it says otherwise.
+GUESS_S = 60.0
 # Levels are taken in the band of speech, which leaves out offsets, most hum, and hiss above.
 BAND_HZ = (100.0, 8000.0)
 WINDOW_S = 0.09
@@ -81,19 +83,43 @@ class Pair:
     delayed: float
 
 
-def choose(reader: media.Readable) -> Choice:
-    """The channels to use of a file, which is read whole unless it begins in mono; raises Undecodable."""
-    ear: _Ear | None = None
+class Ear:
+    """Listens to a file that goes by, and says which of its channels to use; one that begins in mono has one."""
+
+    def __init__(self) -> None:
+        self._meter: _Meter | None = None
+        self._is_mono = False
+
+    def add(self, block: media.Block) -> None:
+        """What goes by next."""
+        if self._meter is None and not self._is_mono:
+            self._is_mono = len(block.samples) == 1
+            self._meter = None if self._is_mono else _Meter(block.rate_hz, len(block.samples))
+        # A joined stream may change its rate or channels: the first part of it decides.
+        if self._meter is not None and self._meter.fits(block):
+            self._meter.add(block.samples)
+
+    @property
+    def is_mono(self) -> bool:
+        """Whether there is nothing to choose."""
+        return self._is_mono
+
+    def choice(self, places: tuple[str, ...]) -> Choice:
+        """The channels to use of what has gone by; `places` are their names. Nothing can be added afterwards."""
+        if self._meter is None:
+            return Choice(channels=(0,), of=1)
+        return decide(self._meter.levels(), self._meter.pair(), places)
+
+
+def guess(reader: media.Readable) -> Choice:
+    """What the first GUESS_S of a file speak for; raises Undecodable."""
+    ear, heard_s = Ear(), 0.0
     for block in reader.blocks():
-        if ear is None:
-            if len(block.samples) == 1:
-                break
-            ear = _Ear(block.rate_hz, len(block.samples))
-        if ear.fits(block):  # a joined stream may change its rate or channels: the first part of it decides
-            ear.add(block.samples)
-    if ear is None:
-        return Choice(channels=(0,), of=1)
-    return decide(ear.levels(), ear.pair(), reader.places)
+        ear.add(block)
+        heard_s += block.samples.shape[1] / block.rate_hz
+        if ear.is_mono or heard_s >= GUESS_S:
+            break
+    return ear.choice(reader.places)
 
 
 def decide(levels: tuple[Level, ...], pair: Pair, places: tuple[str, ...]) -> Choice:
@@ -126,7 +152,7 @@ def _may_be_mixed(pair: Pair) -> bool:
     return not (apart or pair.lost_db > MOST_LOST_IN_MIX_DB)
 
 
-class _Ear:
+class _Meter:
     """Levels of two and more channels that go by, and the correlation of the first two."""
 
     def __init__(self, rate_hz: int, channels: int) -> None:

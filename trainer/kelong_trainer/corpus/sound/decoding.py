@@ -52,11 +52,14 @@ def decode(
     knows where they come from `contained.Decoder().read`, and then it raises Unstartable too.
     """
     reader = read(path, check)
-    choice = channels.choose(reader)
+    choice, ear = channels.guess(reader), channels.Ear()
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     try:
-        decoded, peak = _write(reader, choice, part, gain=1.0)
+        decoded, peak = _write(reader, choice, part, gain=1.0, heard=ear.add)
+        if (final := ear.choice(reader.places)) != choice:
+            choice = final
+            decoded, peak = _write(reader, choice, part, gain=1.0)
         if peak > 1.0:
             decoded, _ = _write(reader, choice, part, gain=HIGHEST_PEAK / peak)
         part.replace(target)
@@ -82,14 +85,21 @@ def cut(source: pathlib.Path, target: pathlib.Path, start_s: float, end_s: float
     part.replace(target)
 
 
-def _write(reader: media.Readable, choice: channels.Choice, target: pathlib.Path, gain: float) -> tuple[Decoded, float]:
-    """What the file gave, and its greatest sample; figures are of the sound before `gain`."""
+def _write(
+    reader: media.Readable,
+    choice: channels.Choice,
+    target: pathlib.Path,
+    gain: float,
+    heard: Callable[[media.Block], None] = lambda block: None,
+) -> tuple[Decoded, float]:
+    """What the file gave, and its greatest sample; figures are of the sound before `gain`, `heard` is told it all."""
     meter, clipped = levels.Meter(SAMPLE_RATE_HZ), clipping.Meter()
     format_: list[tuple[int, int]] = []
 
     def passing() -> Iterator[media.Block]:
         for block in reader.blocks():
             format_[:] = format_ or [(block.rate_hz, len(block.samples))]
+            heard(block)
             there = [index for index in choice.channels if index < len(block.samples)]
             clipped.add(block._replace(samples=block.samples[there or slice(None)]))
             yield block
