@@ -4,6 +4,7 @@ They are said one by one, with 幺 for 1 where numbers are told to somebody to t
 """
 
 import re
+import string
 from typing import Final
 
 from kelong_speech.text import numbers
@@ -103,9 +104,20 @@ def _flight_or_train(match: re.Match[str]) -> str:
     return numbers.telephone(match[0])
 
 
+@rule(r"(?<=([A-Z]))(\d{1,3}) ?[-–—~～〜] ?(?=\1\d)")
+def _range_of_names(match: re.Match[str]) -> str:
+    """P12～P15, T1-T3: from one to the other."""
+    return model_number(match[2]) + "到"
+
+
 @rule(r"(?<=[A-Za-z])(?P<dash>[-‑]?)(\d+(?:\.\d+)?)(?![\d]|\.\d)")
 def _after_letters(match: re.Match[str]) -> str | None:
-    """MP3, F-16, GPT-3.5; three digits and more one by one (A380), but not round hundreds (H100)."""
+    """MP3, F-16, GPT-3.5; three digits and more one by one (A380), but not round hundreds (H100).
+
+    Of a code (单号SF1024) they are told to be taken down.
+    """
+    if "." not in match[2] and len(match[2]) > 2 and _CODE.search(before(match).rstrip(string.ascii_letters)):
+        return numbers.telephone(match[2])
     return model_number(match[2], train=_is_train(match))
 
 
@@ -227,6 +239,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _well_known_row,
     _hyphened,
     _to_or_for,
+    _range_of_names,
     _after_letters,
     _model_after_space,
     _model_after_maker,

@@ -31,7 +31,7 @@ class Dictionaries:
         "把儿": "ba4 er5", "照片儿": "zhao4 pian1 er5", "相片儿": "xiang4 pian1 er5", "唱片儿": "chang4 pian1 er5",
         "孙子兵法": "sun1 zi3 bing1 fa3", "反差": "fan3 cha1", "弹片": "dan4 pian4",
         "莫干山": "mo4 gan1 shan1", "硕果累累": "shuo4 guo3 lei2 lei2", "果实累累": "guo3 shi2 lei2 lei2",
-        "怎么得了": "zen3 me5 de2 liao3",
+        "怎么得了": "zen3 me5 de2 liao3", "硬朗": "ying4 lang5", "做作业": "zuo4 zuo4 ye4",
     }  # fmt: skip
     # Characters whose first reading in the dictionary is not the usual one by itself, or has no phones: 嗯 is ng4
     # there, of which en4 is the accepted variant that the model can say.
