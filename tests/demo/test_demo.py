@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -141,9 +142,8 @@ def test_a_review_ends_at_the_report_and_again_with_the_corrections_in_it(
     out, _ = first
     reviewed = run(out, REVIEW="1")
     assert reviewed.returncode == 0, reviewed.stderr
-    assert (
-        f"Train with them:  make demo STEPS={STEPS} OUT={out} TEXT={TEXT} PORT=18400 MINUTES=0.7\n" in reviewed.stdout
-    )
+    next_command = f"make demo STEPS={STEPS} OUT={out} {shlex.quote(f'TEXT={TEXT}')} PORT=18400 MINUTES=0.7"
+    assert f"Train with them:  {next_command}\n" in reviewed.stdout
     page = Path(re.search(r"file://(\S+report\.html)", reviewed.stdout)[1])
     assert b"<html" in page.read_bytes() and not (page.parent / "corpus.json").exists()
     assert "transcribe was done before" in reviewed.stderr, "what was heard to train is known"
