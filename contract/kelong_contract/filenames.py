@@ -49,13 +49,13 @@ def _readable(folder: pathlib.Path, name: str) -> str:
     if is_text(name):
         return name
     raw = os.fsencode(name)
+    spelled = raw.decode("utf-8", "backslashreplace")
     try:
         guess = raw.decode("gb18030")
-        if guess.encode("gb18030") == raw and "/" not in guess and not os.path.lexists(folder / guess):
-            return guess
     except UnicodeDecodeError:
-        pass
-    return raw.decode("utf-8", "backslashreplace")
+        return spelled
+    is_found_by = guess.encode("gb18030") == raw and "/" not in guess and not os.path.lexists(folder / guess)
+    return guess if is_found_by else spelled
 
 
 def _spellings(part: str) -> Iterator[str]:
