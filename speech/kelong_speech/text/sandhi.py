@@ -26,7 +26,7 @@ _DETERMINERS: Final = frozenset("这那另每某哪任同前后上下有又再�
 _ORDINAL: Final = re.compile(
     r"一(?:[号楼审流]|把手(?![枪电]))"
     r"|(?<![这那每另某哪同])一月"
-    r"|(?<![这那每另某哪同上下前后高低任])一(?:级(?!一)|季度|区)"
+    r"|(?<![这那每另某哪同上下前后高低任])一(?:级(?!一)|季度|区|单元)"
     r"|(?<![这那每另某哪同上下前后钟时天隔])一班(?![人车岗机飞船])"
     r"|(?<![这那每另某哪同任])一年级"
     r"|一等[奖功品舱座]|一线(?=[城工员队教岗医品明人])"
@@ -34,7 +34,7 @@ _ORDINAL: Final = re.compile(
 # 一期 is the first phase; what somebody makes or waits for is one issue: 办一期.
 _PHASE: Final = re.compile(r"(?<![这那每另某哪同上下前后任了])一期(?![节杂刊])")
 # 一 before these is a number by itself: 一等于.
-_RECKONING: Final = frozenset(("等于", "加上", "减去", "乘以", "除以"))
+_RECKONING: Final = frozenset(("等于", "加上", "减去", "乘以", "除以", "数到"))
 # 不 after these in a word of three is an ordinary 不: 绝不会; after other verbs it is said in passing: 差不多, 看不懂.
 _BEFORE_FULL_BU: Final = frozenset("不绝决并从也都就还又才我你他她它这那更毫永")
 
@@ -180,15 +180,14 @@ def _spans(words: Sequence[segment.Word]) -> list[_Span]:
 def _particles(phrase: _Phrase) -> None:
     """What is read by the part it plays: 得, 过 and 为 by `particles`, 地 in 慢慢地走, exclamations at the end."""
     words = [segment.Word(span.text, span.tag) for span in phrase.spans]
-    knows = phrase.tools.reader.knows
+    tools = particles.Tools(phrase.tools.reader.knows, phrase.tools.is_verb)
     before = _Span("", "", 0)
     for index, span in enumerate(phrase.spans):
-        settled = particles.de(words, index, knows) if "得" in span.text else None
+        settled = particles.de(words, index, tools) if "得" in span.text else None
         if not settled and "过" in span.text:
-            settled = particles.guo(words, index, knows, phrase.tools.is_verb)
-        if span.text == "为":
-            benefit = particles.wei(words, index)
-            settled = benefit and (0, benefit)
+            settled = particles.guo(words, index, tools)
+        if span.text[-1] == "为" and len(span.text) < 3:
+            settled = particles.wei(words, index, tools)
         if settled:
             place, syllable = settled
             _say(phrase, span.start + place, syllable)
@@ -196,7 +195,7 @@ def _particles(phrase: _Phrase) -> None:
             phrase.set_tone(span.start, 5)
         elif span.text == "地" and span.tag == "uv" and before.text[-1:] not in ("", "块", "片"):
             _say(phrase, span.start, particles.DE)
-        elif len(span.text) == 3 and span.text[2] == "地" and span.tag == "d" and not knows(span.text):
+        elif len(span.text) == 3 and span.text[2] == "地" and span.tag == "d" and not tools.knows(span.text):
             _say(phrase, span.end - 1, particles.DE)
         before = span
 
@@ -250,7 +249,7 @@ def _yi_tone(phrase: _Phrase, span: _Span, place: int) -> int:
     ends_its_word = place == span.end - 1 and place > span.start
     if ends_its_word and before not in _DETERMINERS:
         return 1
-    return 2 if phrase.tones[place + 1] == 4 else 4
+    return 2 if phrase.tones[place + 1] == 4 or after == "个" else 4
 
 
 def _is_ordinal(phrase: _Phrase, place: int) -> bool:
