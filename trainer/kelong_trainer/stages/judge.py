@@ -1,7 +1,8 @@
 """Measures every clip and grades it; what nobody should train on becomes a rejection that a person can still overrule.
 
 What was measured of a clip is kept in the store by its sound and all that the result depends on: other thresholds grade
-again and measure nothing.
+again and measure nothing. How like the speaker's usual voice it is, is reckoned anew each time: that voice moves a
+little with every recording that comes or goes, and nothing else does.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from kelong_speech import audio
 from kelong_trainer import documents
 from kelong_trainer.context import BadData, RunContext
 from kelong_trainer.corpus.clips import clip_sound, grading, reading_tone
-from kelong_trainer.corpus.sound import quality
+from kelong_trainer.corpus.sound import decoding, quality
 from kelong_trainer.corpus.words import agreement
 
 log = logging.getLogger(__name__)
@@ -26,12 +27,15 @@ log = logging.getLogger(__name__)
 VERSION = 2
 NEAR_S = 1.0  # what is farther from a clip has no part in its measures
 
-_Timed = corpora.Stretch | corpora.VoiceStretch | corpora.Word | corpora.ClippedStretch | corpora.Hum
+_Timed = corpora.Stretch | corpora.Word | corpora.ClippedStretch | corpora.Hum
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What was measured of one clip, as it is kept in the store, and the part of its label in Latin letters."""
+    """What was measured of one clip, as it is kept in the store, and the part of its label in Latin letters.
+
+    In the store the similarity is None.
+    """
 
     measures: corpora.Measures
     foreign_share: float
@@ -112,7 +116,16 @@ class _Stage:
         self._dnsmos = _Dnsmos()
 
     def measure(self, clip: corpora.Clip) -> Measured:
-        """From the store, or measured now and put there."""
+        """What is known of the clip in the corpus as it is now."""
+        measured = self._measured(clip)
+        measures = measured.measures
+        voices = self._listenings[clip.recording].voices
+        end_s = clip.start_s + clip.samples / decoding.SAMPLE_RATE_HZ
+        similarity = quality.likeness(voices, clip.start_s, end_s, measures.snr_db, measures.hum_share)
+        return dataclasses.replace(measured, measures=dataclasses.replace(measures, similarity=similarity))
+
+    def _measured(self, clip: corpora.Clip) -> Measured:
+        """What does not depend on other recordings, from the store, or measured now and put there."""
         listening, transcript = self._listenings[clip.recording], self._transcripts[clip.recording]
         inside = _inside(listening, transcript, self._clipped[clip.recording], clip)
         about = {"version": VERSION, "clip": clip.sha256, "text": clip.text, "inside": inside, **_measuring()}
@@ -120,7 +133,7 @@ class _Stage:
         store = self._context.store
         if store.exists(key):
             return documents.parse(Measured, store.get(key), key, documents.REMAKE)
-        measured = self._measure(clip, listening)
+        measured = self._measure(clip, dataclasses.replace(listening, voices=()))
         store.put(key, codec.dumps(measured), "application/json")
         return measured
 
@@ -190,7 +203,7 @@ def _inside(
     clipped: Sequence[corpora.ClippedStretch],
     clip: corpora.Clip,
 ) -> dict[str, object]:
-    """All that is known of a clip's part of its recording, for its key."""
+    """All that is known of a clip's part of its recording but whose voice it is, for its key."""
 
     def near(items: Sequence[_Timed]) -> object:
         return [
@@ -204,7 +217,6 @@ def _inside(
         "clipped": near(clipped),
         "music": near(listening.music),
         "hum": near(listening.hum),
-        "voices": near(listening.voices),
         "words": near(transcript.words),
         "heard": near(transcript.heard),
         "second": near(transcript.second),

@@ -2,6 +2,10 @@
 
 What became of each recording is kept in the store as soon as it is cut. Every second of it is in a clip or in a
 rejection with its reason.
+
+Of the voices that were heard a cut depends only on where another one goes on. So a recording's stretches of speech are
+kept too: between them the voices as they are now are asked, and the sound is not needed. How like the speaker's usual
+voice a stretch is moves a little with every recording that comes or goes.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import dataclasses
 import io
 import logging
 import pathlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +51,14 @@ class Cut:
 
     clips: tuple[corpora.Clip, ...]
     rejections: tuple[corpora.Rejection, ...]
+    format: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stretches:
+    """The stretches of speech in one recording that are never cut, in frames, as they are kept in the store."""
+
+    units: tuple[pauses.Run, ...]
     format: int = 1
 
 
@@ -87,12 +100,31 @@ def _cut(
     transcript: corpora.Transcript,
 ) -> Cut:
     """A recording's clips from the store, or cut now and put there."""
-    heard = {"recording": recording, "listening": listening, "transcript": transcript}
-    key = layout.stage(context.place, "cuts", codec.digest({"version": VERSION, **heard, **facts(context)}))
-    if context.store.exists(key):
-        return documents.parse(Cut, context.store.get(key), key, documents.REMAKE)
+    deaf = dataclasses.replace(listening, voices=())
+    heard = {"recording": recording, "listening": deaf, "transcript": transcript}
+    digest = codec.digest({"version": VERSION, **heard, **facts(context)})
+    stretches_key = layout.stage(context.place, "stretches", digest)
+
+    def key_of(units: Sequence[pauses.Run]) -> str:
+        changes = () if _is_whole(recording, context.order.slicing) else cutting.other_voices(units, listening.voices)
+        return layout.stage(context.place, "cuts", codec.digest({"stretches": digest, "changes": changes}))
+
+    if context.store.exists(stretches_key):
+        stretches = documents.parse(Stretches, context.store.get(stretches_key), stretches_key, documents.REMAKE)
+        key = key_of(stretches.units)
+        if context.store.exists(key):
+            return documents.parse(Cut, context.store.get(key), key, documents.REMAKE)
     path = source.mono(recording)
     plan = _plan(path, recording, listening, transcript, context.order.slicing)
+    cut = _made(context, path, plan, recording)
+    context.store.put(key_of(plan.units), codec.dumps(cut), "application/json")
+    context.store.put(stretches_key, codec.dumps(Stretches(units=plan.units)), "application/json")
+    path.unlink()  # its clips are in the store: nobody needs the recording any more
+    return cut
+
+
+def _made(context: RunContext, path: pathlib.Path, plan: cutting.Plan, recording: corpora.Recording) -> Cut:
+    """The sound at `path` cut as planned, its clips in the store."""
     clips, rejections = [], []
     with soundfile.SoundFile(path) as file:
         for piece in plan.pieces:
@@ -104,10 +136,7 @@ def _cut(
             clip = dataclasses.replace(outcome, sha256=stores.digest_bytes(data))
             context.store.put(layout.clip(context.place, clip.sha256), data, "audio/flac")
             clips.append(clip)
-    cut = Cut(clips=tuple(clips), rejections=tuple(rejections))
-    context.store.put(key, codec.dumps(cut), "application/json")
-    path.unlink()  # its clips are in the store: nobody needs the recording any more
-    return cut
+    return Cut(clips=tuple(clips), rejections=tuple(rejections))
 
 
 def _plan(
@@ -131,8 +160,11 @@ def _plan(
         raise BadData(
             conditions.RECORDINGS_CHANGED, f"{recording.key} decodes to {frames} samples now, not to {heard.samples}"
         )
-    is_clip = bool(recording.text) and bounds.min_s <= recording.duration_s <= bounds.max_s
-    return cutting.whole(heard, bounds) if is_clip else cutting.plan(heard, bounds)
+    return cutting.whole(heard, bounds) if _is_whole(recording, bounds) else cutting.plan(heard, bounds)
+
+
+def _is_whole(recording: corpora.Recording, bounds: orders.Slicing) -> bool:
+    return bool(recording.text) and bounds.min_s <= recording.duration_s <= bounds.max_s
 
 
 def _outcome(

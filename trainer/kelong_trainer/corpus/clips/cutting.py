@@ -137,6 +137,27 @@ def whole(heard: Heard, bounds: orders.Slicing) -> Plan:
     )
 
 
+def other_voices(units: Sequence[Run], voices: Sequence[corpora.VoiceStretch]) -> tuple[bool, ...]:
+    """For each gap between two units whether somebody else goes on after it: all that a plan takes from `voices`.
+
+    `units` do not depend on them.
+    """
+    middles = [(voice.start_s + voice.end_s) / 2 for voice in voices]
+
+    def similarities(start_s: float, end_s: float) -> list[float]:
+        first, end = (bisect.bisect_left(middles, time_s) for time_s in (start_s, end_s))
+        return [voice.similarity for voice in voices[first:end]]
+
+    found = []
+    for left, right in itertools.pairwise(units):
+        end_s, start_s = left.end * noise.FRAME_S, right.first * noise.FRAME_S
+        before = similarities(end_s - VOICES_WITHIN_S, end_s)[-VOICES_EACH_SIDE:]
+        after = similarities(start_s, start_s + VOICES_WITHIN_S)[:VOICES_EACH_SIDE]
+        is_known = bool(before and after)
+        found.append(is_known and abs(sum(before) / len(before) - sum(after) / len(after)) >= OTHER_VOICE)
+    return tuple(found)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Gap:
     """Between two units: where it would be cut, what that costs, and how long nobody speaks."""
@@ -161,7 +182,6 @@ class _Recording:
         for run in self._breaths:
             self._unbreathed[max(run.first - BREATH_EDGE_FRAMES, 0) : run.end + BREATH_EDGE_FRAMES] = noise.SILENT_DBFS
         self._word_starts = [word.start_s for word in heard.words]
-        self._voice_middles = [(voice.start_s + voice.end_s) / 2 for voice in heard.listening.voices]
         spoken = [run for stretch in heard.listening.speech if len(run := pauses.frames_of(stretch, 0.0, frames))]
         self._floor = heard.listening.noise_floor_dbfs
         self._quiet = pauses.quiet_below_dbfs(heard.levels, spoken, self._floor)
@@ -175,8 +195,10 @@ class _Recording:
                 penalties.append(penalty)
         self.words = labels.assign(heard.words, self.units)
         self.kinds = [self._kind(unit, words) for unit, words in zip(self.units, self.words, strict=True)]
+        changes = other_voices(self.units, heard.listening.voices)
         self.gaps = [
-            self._gap(index, penalty) for index, penalty in enumerate(penalties[: max(len(self.units) - 1, 0)])
+            self._gap(index, penalty, other_voice=changes[index])
+            for index, penalty in enumerate(penalties[: len(changes)])
         ]
 
     def _parts(self, unit: Run, longest_s: float) -> list[tuple[Run, float]]:
@@ -232,7 +254,7 @@ class _Recording:
             return "Music"
         return "NoText" if len(unit) * noise.FRAME_S > WORDLESS_S else "clip"
 
-    def _gap(self, index: int, penalty: float) -> _Gap:
+    def _gap(self, index: int, penalty: float, *, other_voice: bool) -> _Gap:
         left, right = self.units[index], self.units[index + 1]
         pause_s = (right.first - left.end) * noise.FRAME_S
         cut = self._cut(left.end, right.first)
@@ -243,25 +265,13 @@ class _Recording:
         cost = penalty + PAUSE_COST * hurried + LEVEL_COST * loud + UNFINISHED_COST * unfinished
         if pause_s < COMFORTABLE_PAUSE_S and self._is_inside_word(left.end, right.first):
             cost += INSIDE_WORD_COST
-        return _Gap(cut=cut, cost=cost, pause_s=pause_s, other_voice=self._is_other_voice(left.end, right.first))
+        return _Gap(cut=cut, cost=cost, pause_s=pause_s, other_voice=other_voice)
 
     def _is_inside_word(self, end: int, start: int) -> bool:
         """Whether a word begins well before the gap and ends well after it."""
         before_s, after_s = end * noise.FRAME_S - NEAR_WORDS_S, start * noise.FRAME_S + NEAR_WORDS_S
         index = bisect.bisect_left(self._word_starts, before_s)
         return any(after_s < word.end_s for word in self._heard.words[max(index - 2, 0) : index])
-
-    def _is_other_voice(self, end: int, start: int) -> bool:
-        """Whether somebody else goes on after the gap."""
-        before = self._similarities(end * noise.FRAME_S - VOICES_WITHIN_S, end * noise.FRAME_S)[-VOICES_EACH_SIDE:]
-        after = self._similarities(start * noise.FRAME_S, start * noise.FRAME_S + VOICES_WITHIN_S)[:VOICES_EACH_SIDE]
-        if not before or not after:
-            return False
-        return abs(sum(before) / len(before) - sum(after) / len(after)) >= OTHER_VOICE
-
-    def _similarities(self, start_s: float, end_s: float) -> list[float]:
-        first, end = (bisect.bisect_left(self._voice_middles, time_s) for time_s in (start_s, end_s))
-        return [voice.similarity for voice in self._heard.listening.voices[first:end]]
 
     def _breaths_in(self, first: int, end: int) -> list[Run]:
         """The breaths that start there."""

@@ -114,7 +114,7 @@ def measure(
     snr_db = _snr_db(speech, start_s, listening, floor_dbfs)
     hum_share = _hum_share(speech, start_s, listening, floor_dbfs)
     return corpora.Measures(
-        similarity=_likeness(_least_similarity(listening.voices, start_s, end_s), snr_db, hum_share),
+        similarity=likeness(listening.voices, start_s, end_s, snr_db, hum_share),
         dnsmos=None if overall is None else round(overall, 3),
         snr_db=snr_db,
         hum_share=hum_share,
@@ -197,11 +197,19 @@ def _least_similarity(voices: Sequence[corpora.VoiceStretch], start_s: float, en
     return round(min(*pairs, min(inside) + ALONE), 4)
 
 
-def _likeness(similarity: float | None, snr_db: float | None, hum_share: float | None) -> float | None:
-    """What the similarity would be in a quiet room: noise makes everybody less like themselves.
+def likeness(
+    voices: Sequence[corpora.VoiceStretch],
+    start_s: float,
+    end_s: float,
+    snr_db: float | None,
+    hum_share: float | None,
+) -> float | None:
+    """The least similarity of a stretch as it would be in a quiet room: noise makes everybody less like themselves.
 
-    Hum is not counted: it was taken out before the voice was looked at.
+    It moves with the speaker's usual voice, and so with every other recording; the other two stay what they are. Hum is
+    not counted: it was taken out before the voice was looked at. None where no stretch with a voice lies there.
     """
+    similarity = _least_similarity(voices, start_s, end_s)
     if similarity is None or snr_db is None:
         return similarity
     other_noise_db = 10 * np.log10(max(1.0 - (hum_share or 0.0), LEAST_OTHER_NOISE))
