@@ -373,7 +373,7 @@ class CorpusReport:
 
     `kept_s` and the seconds of `dropped` add up to `duration_s`. `page` is the key of the report that people look at,
     made by the trainer's `page_version`, `advice` what it tells them to do, `corrections` how many lines of corrections
-    were applied.
+    were applied, `corrections_digest` that of all lines that were given, empty where none were.
     """
 
     digest: str
@@ -389,4 +389,5 @@ class CorpusReport:
     page_version: int = 0
     advice: tuple[str, ...] = ()
     corrections: int = 0
+    corrections_digest: str = ""
     format: int = 2

@@ -193,6 +193,14 @@ def test_what_a_person_said_before_stands_in_the_page_as_lines() -> None:
         {"sha256": dropped.sha256, "keep": False},
     ]
     assert totals.summarise(corpus).corrections == 3
+    given = (
+        corpora.Correction(sha256=dropped.sha256, keep=False, text="你好"),
+        corpora.Correction(sha256="f" * 64, text="别处的"),
+    )
+    assert payload.applied(corpus, given)[2:] == [
+        {"sha256": dropped.sha256, "text": "你好", "keep": False},
+        {"sha256": "f" * 64, "text": "别处的"},
+    ]
 
 
 def test_the_least_trusted_labels_come_first_and_those_that_were_seen_do_not() -> None:

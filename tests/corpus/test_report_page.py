@@ -124,6 +124,59 @@ def test_a_person_listens_corrects_undoes_and_takes_the_corrections_along(
     assert json.loads(file.read_text(encoding="utf-8")) == {"sha256": worst.sha256, "text": "这一句是人改的。"}
 
 
+def downloaded(browser: webdriver.Chrome, folder: pathlib.Path) -> dict[str, dict[str, Any]]:
+    """What the page lets a person take along, by clip."""
+    file = folder / "downloads" / "corrections.jsonl"
+    file.unlink(missing_ok=True)
+    browser.find_element(By.ID, "download").click()
+    WebDriverWait(browser, PATIENCE_S).until(lambda _: file.exists() and file.stat().st_size)
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    return {line["sha256"]: line for line in lines}
+
+
+def test_what_was_said_before_is_handed_on_whole_also_of_clips_that_other_settings_cut(
+    prepared: Any,
+    place: store.FolderStore,
+    browser: webdriver.Chrome,
+    trainer: Callable[..., context.RunContext],
+    tmp_path: pathlib.Path,
+) -> None:
+    left, other = prepared.corpus.clips[:2]
+    before = [
+        {"sha256": left.sha256, "text": "改好了，又去掉了。", "keep": False},
+        {"sha256": "e" * 64, "keep": True, "speaker": "Khazix"},
+        {"sha256": "f" * 64, "text": "别的切法切出来的一句。"},
+    ]
+    given = {str(line["sha256"]): line for line in before}
+
+    def correct() -> None:
+        lines = (json.dumps(line, ensure_ascii=False) for line in given.values())
+        place.put(PREFIX + "corrections.jsonl", "\n".join(lines).encode())
+        pipeline.prepare(trainer(place, prepared.order))
+        show(browser, place, layout.corpus_page(prepared.order.voice.place()))
+        assert changes(browser) == "0"
+
+    correct()
+    assert downloaded(browser, tmp_path) == given
+    choose(browser, "kept")
+    press(browser, row(browser, other.sha256).find_element(By.CSS_SELECTOR, '[data-choice="drop"]'))
+    choose(browser, "left")
+    made = row(browser, left.sha256)
+    assert made.find_element(By.TAG_NAME, "textarea").get_attribute("value") == "改好了，又去掉了。"
+    press(browser, made.find_element(By.CSS_SELECTOR, '[data-choice="drop"]'))  # and back it comes, as it was mended
+    given[left.sha256] = {"sha256": left.sha256, "text": "改好了，又去掉了。"}
+    given[other.sha256] = {"sha256": other.sha256, "keep": False}
+    assert downloaded(browser, tmp_path) == given
+
+    # Another text of a clip that is not there changes nothing in the corpus, but what the page hands on.
+    given["f" * 64] = {"sha256": "f" * 64, "text": "别的切法切出来的另一句。"}
+    correct()
+    assert downloaded(browser, tmp_path) == given
+    given["f" * 64] = {"sha256": "f" * 64, "text": "又一句。"}
+    correct()
+    assert downloaded(browser, tmp_path) == given
+
+
 def test_the_page_asks_nobody_and_its_controls_have_names(
     prepared: Any, place: store.FolderStore, browser: webdriver.Chrome
 ) -> None:

@@ -38,7 +38,7 @@ def prepare(context: RunContext) -> corpora.Corpus:
         corpus = documents.parse(corpora.Corpus, context.store.get(frozen_key), frozen_key, remedy)
         for name in STAGES:
             context.telemetry.cached_stage(name)
-        _publish(context, corpus, ())
+        _publish(context, corpus, corrections.Corrections(), ())
     else:
         corpus = _prepare(context)
         if context.order.review:
@@ -65,11 +65,11 @@ def _prepare(context: RunContext) -> corpora.Corpus:
     corpus = _after(context, "mark", mark.VERSION, corpus, mark.facts(context), mark.run)
     corpus = _after(context, "phonemes", phonemes.VERSION, corpus, speaking, phonemes.run)
     if not corpus.clips:
-        _publish(context, corpus, remarks)
+        _publish(context, corpus, given, remarks)
         raise BadData(conditions.TOO_FEW_CLIPS, _nothing_left(corpus, len(heard.recordings)))
     corpus = held_out.choose(_after(context, "features", features.VERSION, corpus, encoding, features.run))
     corpus = _after(context, "align", align.VERSION, corpus, align.facts(context), align.run)
-    _publish(context, corpus, remarks)
+    _publish(context, corpus, given, remarks)
     return corpus
 
 
@@ -131,12 +131,14 @@ def _speaker_ids(context: RunContext) -> dict[str, int]:
     return {name: ids[name] if name in ids else next(free) for name in names}
 
 
-def _publish(context: RunContext, corpus: corpora.Corpus, remarks: Sequence[str]) -> None:
-    """The report of the corpus to the store and to the metrics, with what is to be said of corrections."""
+def _publish(
+    context: RunContext, corpus: corpora.Corpus, given: corrections.Corrections, remarks: Sequence[str]
+) -> None:
+    """The report of the corpus to the store and to the metrics, with the corrections and what is to be said of them."""
     for remark in remarks:
         log.warning("%s", remark)
     try:
-        context.telemetry.dataset(publish.publish(context, corpus, remarks))
+        context.telemetry.dataset(publish.publish(context, corpus, remarks, tuple(given.lines.values())))
     except accounts.Unbalanced as error:
         raise Faulty(f"the corpus does not account for every second: {error}") from error
 

@@ -239,10 +239,11 @@ function row(clip) {
   const refresh = () => mark(made, clip);
   text.addEventListener("input", () => {
     const typed = text.value.replaceAll(/\s*\n\s*/g, "").trim();
-    const isBack = typed === "" || typed === clip.text;
-    const fields = { text: isBack ? (applied.get(clip.sha256)?.text ?? null) : typed };
+    const before = applied.get(clip.sha256);
+    const isBack = typed === "" || typed === (before?.text ?? clip.text);
+    const fields = { text: isBack ? (before?.text ?? null) : typed };
     // Whoever mends the text of a clip that was left out wants it to be used.
-    if (clip.reason !== undefined) fields.keep = isBack ? (applied.get(clip.sha256)?.keep ?? null) : true;
+    if (clip.reason !== undefined) fields.keep = isBack ? (before?.keep ?? null) : true;
     say(clip, fields, true);
     refresh();
   });
@@ -266,8 +267,8 @@ function controls(clip, audio, number, refresh) {
     speaker.append(...corpus.speakers.map((name) => make("option", { value: name }, name)));
     speaker.value = now(clip).speaker;
     speaker.addEventListener("change", () => {
-      const isBack = speaker.value === corpus.speakers[clip.speaker];
-      say(clip, { speaker: isBack ? (applied.get(clip.sha256)?.speaker ?? null) : speaker.value });
+      const before = applied.get(clip.sha256)?.speaker ?? null;
+      say(clip, { speaker: speaker.value === (before ?? corpus.speakers[clip.speaker]) ? before : speaker.value });
       refresh();
     });
     box.append(speaker);

@@ -20,7 +20,7 @@ from kelong_contract import corpora, orders
 from kelong_trainer.corpus.report import advice, histograms, names, payload
 from kelong_trainer.scoring import held_out
 
-VERSION = 3  # raise when the same corpus would give another page
+VERSION = 4  # raise when the same corpus would give another page
 SHOWN_NOTES = 5  # more are folded up
 
 
@@ -32,8 +32,12 @@ def make(
     sounds: Mapping[str, bytes],
     voice: str,
     slicing: orders.Slicing,
+    given: Sequence[corpora.Correction] = (),
 ) -> bytes:
-    """The page. `sounds` are Opus files by the clip's digest, `remarks` what is to be said of corrections."""
+    """The page. `sounds` are Opus files by the clip's digest, `remarks` what is to be said of corrections.
+
+    `given` are the corrections that it hands on.
+    """
     assets = {name: _asset(f"page.{name}") for name in ("html", "css", "js")}
     encoded = {sha256: base64.b64encode(sound).decode() for sha256, sound in sounds.items()}
     filled = string.Template(assets["html"]).substitute(
@@ -53,7 +57,7 @@ def make(
         figures=_figures(corpus, slicing),
         folder=_folder(corpus),
         notes=_notes(corpus),
-        corpus=_json(payload.payload(corpus, totals.digest)),
+        corpus=_json(payload.payload(corpus, totals.digest, given)),
         sounds=_json(encoded),
     )
     return filled.encode()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kelong_contract import accounts, corpora
+from kelong_contract import accounts, codec, corpora
 
 from kelong_trainer.corpus.report import advice, doubt, names
 from kelong_trainer.scoring import held_out
@@ -16,8 +16,10 @@ DIGITS = 4  # of measures; nobody hears more
 MOST_REMARKS = 5  # on one recording; their seconds are all in its sums
 
 
-def payload(corpus: corpora.Corpus, digest: str) -> dict[str, Any]:
+def payload(corpus: corpora.Corpus, digest: str, given: Sequence[corpora.Correction] = ()) -> dict[str, Any]:
     """Everything but the sounds. Fields that a clip or a recording lacks are left out, to keep the page small.
+
+    `given` are the lines that the corpus was corrected with.
 
     Raises Unbalanced for a corpus that does not account for every second.
     """
@@ -40,19 +42,25 @@ def payload(corpus: corpora.Corpus, digest: str) -> dict[str, Any]:
         "recordings": _recordings(corpus, short),
         "clips": clips,
         "doubtful": [clip.sha256 for clip in doubt.least_trusted(corpus)],
-        "applied": applied(corpus),
+        "applied": applied(corpus, given),
     }
 
 
-def applied(corpus: corpora.Corpus) -> list[dict[str, Any]]:
-    """The corrections that show in the corpus, as lines: whoever downloads new ones keeps these."""
+def applied(corpus: corpora.Corpus, given: Sequence[corpora.Correction] = ()) -> list[dict[str, Any]]:
+    """What was said before, as lines: whoever downloads new ones keeps these.
+
+    Those that were given as they were: one about a clip that is not in this corpus may be about one of the next. What
+    else shows in the corpus, which is all that is known of a frozen one, is told from it.
+    """
     lines: list[dict[str, Any]] = []
     for clip in corpus.clips:
         values = {"text": clip.text, "keep": True, "speaker": clip.speaker}
         if clip.corrected:
             lines.append({"sha256": clip.sha256, **{name: values[name] for name in clip.corrected}})
     lines += [{"sha256": item.sha256, "keep": False} for item in corpus.rejections if item.reason == "Dropped"]
-    return lines
+    by_clip = {line["sha256"]: line for line in lines}
+    by_clip |= {line.sha256: codec.encode(line, drop_none=True) for line in given}
+    return list(by_clip.values())
 
 
 def _clip(clip: corpora.Clip, places: Mapping[str, int], speakers: list[str], is_held_out: bool) -> dict[str, Any]:

@@ -16,8 +16,15 @@ from kelong_trainer.corpus.report import advice, doubt, page, sounds, totals
 log = logging.getLogger(__name__)
 
 
-def publish(context: RunContext, corpus: corpora.Corpus, remarks: Sequence[str] = ()) -> corpora.CorpusReport:
-    """The report, which lies in the store with its page when this returns. `remarks` are said of corrections.
+def publish(
+    context: RunContext,
+    corpus: corpora.Corpus,
+    remarks: Sequence[str] = (),
+    given: Sequence[corpora.Correction] = (),
+) -> corpora.CorpusReport:
+    """The report, which lies in the store with its page when this returns.
+
+    `given` are the corrections, which the page hands on, and `remarks` what is to be said of them.
 
     Raises Unbalanced for a corpus that does not account for every second.
     """
@@ -27,6 +34,7 @@ def publish(context: RunContext, corpus: corpora.Corpus, remarks: Sequence[str] 
         page=layout.corpus_page(context.place),
         page_version=page.VERSION,
         advice=(*remarks, *(item.english for item in advised)),  # status has room for the first few
+        corrections_digest=codec.digest(given) if given else "",
     )
     key = layout.corpus_report(context.place)
     if _is_told(context, key, report):
@@ -43,7 +51,7 @@ def publish(context: RunContext, corpus: corpora.Corpus, remarks: Sequence[str] 
                 return None
 
         heard = sounds.embed(doubtful, fetch, bar.advance)
-        made = page.make(corpus, report, advised, remarks, heard, context.place.name, context.order.slicing)
+        made = page.make(corpus, report, advised, remarks, heard, context.place.name, context.order.slicing, given)
     context.store.put(report.page, made, "text/html; charset=utf-8")
     context.store.put(key, codec.dumps(report), "application/json")
     log.info("the report is %s, %.1f MB with %d clips in it", report.page, len(made) / 1e6, len(heard))
