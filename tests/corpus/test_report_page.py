@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from kelong_contract import layout, store
+from corpus import invented
+from kelong_contract import corpora, layout, orders, store
 from kelong_trainer import context, pipeline
-from kelong_trainer.corpus.report import doubt
+from kelong_trainer.corpus.clips import corrections
+from kelong_trainer.corpus.report import doubt, page, totals
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -175,6 +177,24 @@ def test_what_was_said_before_is_handed_on_whole_also_of_clips_that_other_settin
     given["f" * 64] = {"sha256": "f" * 64, "text": "又一句。"}
     correct()
     assert downloaded(browser, tmp_path) == given
+
+
+def test_a_speaker_who_was_named_before_can_be_taken_back(browser: webdriver.Chrome, tmp_path: pathlib.Path) -> None:
+    corpus = invented.corpus(recordings=2, clips_each=3)
+    left = next(clip for clip in corpus.clips if clip.speaker == "Mei")
+    line = corpora.Correction(sha256=left.sha256, keep=False, speaker="Ada")
+    corpus = corrections.apply(corpus, corrections.Corrections(lines={left.sha256: line}), 44_100)
+    made = page.make(corpus, totals.summarise(corpus), (), (), {}, "mei", orders.Slicing(), (line,))
+    (tmp_path / "report.html").write_bytes(made)
+    browser.get((tmp_path / "report.html").as_uri())
+    choose(browser, "left")
+    speaker = Select(row(browser, left.sha256).find_element(By.TAG_NAME, "select"))
+    assert speaker.first_selected_option.text == "Ada"
+    speaker.select_by_value("Mei")
+    assert downloaded(browser, tmp_path)[left.sha256] == {"sha256": left.sha256, "keep": False, "speaker": "Mei"}
+    speaker.select_by_value("Ada")
+    assert changes(browser) == "0"
+    assert downloaded(browser, tmp_path)[left.sha256] == {"sha256": left.sha256, "keep": False, "speaker": "Ada"}
 
 
 def test_the_page_asks_nobody_and_its_controls_have_names(
