@@ -33,13 +33,14 @@ CLIP = corpora.Clip(
 DEFAULT = orders.Judging()
 
 
-def judged(judging=DEFAULT, duration_s=12.0, foreign_share=0.0, **changes):
+def judged(judging=DEFAULT, duration_s=12.0, foreign_share=0.0, is_supplied=True, **changes):
     return grading.verdict(
         dataclasses.replace(GOOD, **changes),
         judging,
         duration_s=duration_s,
         lengths=orders.Slicing(),
         foreign_share=foreign_share,
+        is_supplied=is_supplied,
     )
 
 
@@ -111,6 +112,7 @@ def test_a_threshold_that_is_switched_off_neither_rejects_nor_grades():
 def test_the_threshold_of_agreement_counts_half_where_it_is_least():
     assert judged(orders.Judging(min_agreement=0.5), least_agreement=0.3).grade == "C"
     assert judged(orders.Judging(min_agreement=None), least_agreement=0.0).grade == "A"
+    assert judged(least_agreement=0.25, is_supplied=False).grade == "A", "two recognisers mishear differently"
     assert "is 0.25, expected at least 0.40" in judged(least_agreement=0.25).findings[0].message
 
 

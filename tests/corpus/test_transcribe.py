@@ -99,6 +99,18 @@ def test_a_transcript_that_fits_is_the_label_and_a_strangers_is_not(upload, whis
     assert len(again.clips) == 2, "a threshold that is switched off rejects nothing"
     assert {item.key for item in place.list(f"{order.voice.place().prefix}corpus/measures/")} == kept
 
+    # A second look that differs in three syllables tells against what came along, not against what was heard.
+    middle = [index for index, word in enumerate(own.words) if letters([word])][8:11]
+    second = [dataclasses.replace(word, text="球" * len(letters([word]))) for word in own.words]
+    second = tuple(second[index] if index in middle else word for index, word in enumerate(own.words))
+    for heard_then, is_kept in ((own.heard, False), ((), True)):
+        told = dataclasses.replace(own, second=second, heard=heard_then)
+        looked = dataclasses.replace(corpus, clips=(right,), transcripts=(told, other))
+        found = judge.run(trainer(place, order), looked)
+        (item,) = found.clips or found.rejections
+        assert item.measures.least_agreement < 0.4 and item.measures.agreement > 0.8
+        assert bool(found.clips) == is_kept
+
 
 def test_an_aligner_that_is_none_is_refused_before_anything_is_heard(upload, whisper_folder, trainer, order_of):
     sources = orders.Sources(recogniser=f"path:{whisper_folder}", aligner="path:/nowhere/at/all")

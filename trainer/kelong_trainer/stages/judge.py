@@ -64,6 +64,7 @@ def facts(context: RunContext) -> dict[str, object]:
 def run(context: RunContext, corpus: corpora.Corpus) -> corpora.Corpus:
     """The corpus with a grade for each clip; a clip that is rejected keeps its sound's digest and its text."""
     stage = _Stage(context, corpus)
+    supplied = {transcript.key for transcript in corpus.transcripts if transcript.heard}
     clips: list[corpora.Clip] = []
     rejections: list[corpora.Rejection] = []
     with context.telemetry.stage("judge", len(corpus.clips), "clips") as bar:
@@ -76,6 +77,7 @@ def run(context: RunContext, corpus: corpora.Corpus) -> corpora.Corpus:
                 duration_s=clip.duration_s,
                 lengths=context.order.slicing,
                 foreign_share=measured.foreign_share,
+                is_supplied=clip.recording in supplied,
             )
             if found.reason is None:
                 clips.append(grading.graded(clip, measured.measures, found))

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from kelong_contract import corpora, orders
 
-VERSION = 4  # raise when the same measures would be graded otherwise than before
+VERSION = 5  # raise when the same measures would be graded otherwise than before
 GRADES: Final[tuple[corpora.Grade, ...]] = ("A", "B", "C")
 # From this many findings on a clip is C whatever they are.
 MANY_FINDINGS = 3
@@ -40,7 +40,7 @@ class _Rule:
     """What a measure must be. `good` is what grade A needs; the order's field `limit` is where clips are rejected.
 
     `part` is how much of that limit counts for a measure that the field is not quite about. `digits` and `unit` are for
-    people, `scale` turns the measure into that unit.
+    people, `scale` turns the measure into that unit. `of_supplied` counts for labels that came along only.
     """
 
     measure: str
@@ -53,6 +53,7 @@ class _Rule:
     digits: int = 2
     scale: float = 1.0
     unit: str = ""
+    of_supplied: bool = False
 
     def shortfall(self, value: float, limit: float) -> float:
         """0 for what is good, 1 at the limit, more beyond it."""
@@ -147,6 +148,8 @@ _RULES: Final = (
         reason="UncertainText",
         what="the label's agreement with a second look, in the four syllables where it is least,",
         part=0.5,
+        # Two recognisers mishear differently: where a few syllables differ, it may be the second that is wrong.
+        of_supplied=True,
     ),
     _Rule(
         measure="confidence",
@@ -165,8 +168,11 @@ def verdict(
     duration_s: float,
     lengths: orders.Slicing,
     foreign_share: float = 0.0,
+    is_supplied: bool = True,
 ) -> Verdict:
     """The grade of a clip of some length, or why it is rejected. `foreign_share` is the part of its label in Latin.
+
+    `is_supplied` says whether the label is of a transcript that came along, and not what a recogniser heard.
 
     A clip that is good but for its grade is rejected where the order wants a better one than it has.
     """
@@ -174,7 +180,7 @@ def verdict(
     graded: list[tuple[float, corpora.Reason, corpora.Finding]] = []
     for rule in map(functools.partial(_named, measures), _RULES):
         value, limit = getattr(measures, rule.measure), getattr(judging, rule.limit)
-        if value is None or limit is None:
+        if value is None or limit is None or (rule.of_supplied and not is_supplied):
             continue
         limit *= rule.part
         shortfall = rule.shortfall(value, limit)
