@@ -155,7 +155,7 @@ def tell_what_was_made(
         f"  all else     {folder.root / order.voice.place().prefix} (clips, checkpoints, auditions of each)",
         "",
         "Do not expect to understand it: a voice this small babbles after so few steps.",
-        f"'make demo STEPS={asked.steps * 10}' goes on from here, 'make demo RECORDINGS=folder' takes your own voice.",
+        f"The same command with STEPS={asked.steps * 10} goes on from here; RECORDINGS=folder takes your own voice.",
     )
     print("\n".join(lines), flush=True)
 
