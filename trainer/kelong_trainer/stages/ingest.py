@@ -117,30 +117,10 @@ def _kept(context: RunContext, source: recordings.Source, listed: catalogue.List
 def _hear(context: RunContext, source: recordings.Source, listed: catalogue.Listed) -> Heard:
     if listed.refusal is not None and listed.refusal.reason == "Missing":
         return dataclasses.replace(_refused(listed, "", listed.refusal), lasting=False)
-    try:
-        with source.file(listed.key) as path:
-            sha256 = ""
-            try:
-                if path.stat().st_size == 0:
-                    return _undecodable(listed, "", f"{listed.key} is empty: upload it again")
-                sha256 = stores.digest_file(path)
-                decoded = source.decode(path, sha256)
-            except contained.Crashed as error:
-                return dataclasses.replace(
-                    _undecodable(listed, sha256, f"{listed.key}: {error}"), lasting=error.is_lasting
-                )
-            except media.Undecodable as error:
-                return _undecodable(listed, sha256, f"{listed.key}: {error}")
-            except PermissionError as error:
-                message = f"{listed.key} cannot be read: {error.strerror}; let user {os.geteuid()} read it"
-                return dataclasses.replace(_undecodable(listed, "", message), lasting=False)
-            except OSError as error:  # such as a volume that is away for a moment: not a property of the recording
-                raise stores.LocalDiskError(f"'{listed.key}' cannot be read: {error.strerror}") from error
-    except stores.NoSuchObject:
-        message = f"{listed.key} was removed before it could be read"
-        return dataclasses.replace(_undecodable(listed, "", message), lasting=False)
-    except recordings.LeadsOutside as error:
-        return _undecodable(listed, "", str(error))
+    found = _read(source, listed)
+    if isinstance(found, Heard):
+        return found
+    sha256, decoded = found
     if damaged := decoded.sound.damaged_packets:
         packets = "1 damaged packet was" if damaged == 1 else f"{damaged} damaged packets were"
         log.warning("%s: %s left out", listed.key, packets)
@@ -165,6 +145,34 @@ def _hear(context: RunContext, source: recordings.Source, listed: catalogue.List
         recordings.mono_path(context.work_dir, sha256).unlink(missing_ok=True)
     useless = _useless(context, whole, listed.refusal)
     return Heard(recordings=(whole,), rejections=(useless,) if useless else (), notes=notes, lasting=lasting)
+
+
+def _read(source: recordings.Source, listed: catalogue.Listed) -> tuple[str, decoding.Decoded] | Heard:
+    """The SHA-256 of a file and its sound, or why it is of no use."""
+    try:
+        with source.file(listed.key) as path:
+            sha256 = ""
+            try:
+                if path.stat().st_size == 0:
+                    return _undecodable(listed, "", f"{listed.key} is empty: upload it again")
+                sha256 = stores.digest_file(path)
+                return sha256, source.decode(path, sha256)
+            except contained.Crashed as error:
+                return dataclasses.replace(
+                    _undecodable(listed, sha256, f"{listed.key}: {error}"), lasting=error.is_lasting
+                )
+            except media.Undecodable as error:
+                return _undecodable(listed, sha256, f"{listed.key}: {error}")
+            except PermissionError as error:
+                message = f"{listed.key} cannot be read: {error.strerror}; let user {os.geteuid()} read it"
+                return dataclasses.replace(_undecodable(listed, "", message), lasting=False)
+            except OSError as error:  # such as a volume that is away for a moment: not a property of the recording
+                raise stores.LocalDiskError(f"'{listed.key}' cannot be read: {error.strerror}") from error
+    except stores.NoSuchObject:
+        message = f"{listed.key} was removed before it could be read"
+        return dataclasses.replace(_undecodable(listed, "", message), lasting=False)
+    except recordings.LeadsOutside as error:
+        return _undecodable(listed, "", str(error))
 
 
 class _Text(NamedTuple):
