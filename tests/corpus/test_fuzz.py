@@ -271,3 +271,16 @@ def test_a_folder_of_everything_is_taken_in_with_each_second_named(tmp_path, tra
         rejections=corpus.rejections,
     )
     assert kept and accounts.balance(rest)
+
+
+def test_ten_hours_of_silence_are_named(tmp_path, trainer, order_of):
+    minute = np.zeros(8000 * 60, np.int16)
+    with soundfile.SoundFile(tmp_path / "silence.flac", "w", 8000, 1, subtype="PCM_16") as file:
+        for _ in range(600):
+            file.write(minute)
+    place = store.FolderStore(tmp_path / "store")
+    place.put_file(f"{PREFIX}silence.flac", tmp_path / "silence.flac")
+    started = trainer(place, order_of())
+    corpus = ingest.run(started, recordings.Source(started).listing(), {"Khazix": 0})
+    assert [(item.reason, item.duration_s) for item in corpus.rejections] == [("Silent", 36_000.0)]
+    assert accounts.balance(corpus)
