@@ -6,6 +6,7 @@ environment; on a laptop the same JSON comes from a file. Every `__post_init__` 
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Literal
@@ -483,8 +484,8 @@ def _option_faults(order: TrainingOrder) -> list[str]:
         for name in ("text_feature_dropout", "style_dropout")
         if not 0 <= getattr(training, name) <= 1
     ]
-    if not 0 < training.learning_rate < 1:
-        faults.append(f"training.learning_rate is {training.learning_rate:g}, expected more than 0 and less than 1")
+    if not 0 < training.learning_rate < math.inf:
+        faults.append(f"training.learning_rate is {training.learning_rate:g}, expected a finite number above 0")
     if training.ema_decay is not None and not 0 < training.ema_decay < 1:
         faults.append(f"training.ema_decay is {training.ema_decay:g}, expected more than 0 and less than 1")
     given = {"Pretrained": init.pretrained, "VoiceModel": init.voice_model}

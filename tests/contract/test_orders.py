@@ -57,9 +57,9 @@ def test_slicing_bounds_must_be_in_order() -> None:
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ({"learning_rate": -1.0}, "learning_rate is -1, expected more than 0 and less than 1"),
-        ({"learning_rate": math.inf}, "learning_rate is inf, expected more than 0"),
-        ({"learning_rate": math.nan}, "learning_rate is nan, expected more than 0"),
+        ({"learning_rate": -1.0}, "learning_rate is -1, expected a finite number above 0"),
+        ({"learning_rate": math.inf}, "learning_rate is inf, expected a finite"),
+        ({"learning_rate": math.nan}, "learning_rate is nan, expected a finite"),
         ({"ema_decay": 1.0}, "ema_decay is 1, expected more than 0 and less than 1"),
         ({"workers": 65}, "workers is 65, expected 1 to 64"),
         ({"style_dropout": 1.5}, "style_dropout is 1.5, expected 0 to 1"),
