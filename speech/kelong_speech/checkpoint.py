@@ -74,6 +74,11 @@ def not_finite(tensors: dict[str, torch.Tensor]) -> list[str]:
     return [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
 
 
+def some(names: list[str]) -> str:
+    """A few names of many, for a sentence."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
 def _grouped(names: list[str], others: dict[str, torch.Tensor]) -> list[str]:
     """The names, those of a part (`enc_q`, `enc_p.emo_vq`) together where the others have nothing of it."""
     groups: dict[str, list[str]] = {}

@@ -185,9 +185,8 @@ def _from_file(
     _check(name, module.state_dict(), tensors, may_lack=POSTERIOR)
     if broken := checkpoint.not_finite(tensors):
         raise Unusable(
-            f"{name} holds numbers that are not finite, in {', '.join(broken[:3])}"
-            + (f" and {len(broken) - 3} tensors more" if len(broken) > 3 else "")
-            + ": training had failed when it was saved; take an earlier step"
+            f"{name} holds numbers that are not finite, in {checkpoint.some(broken)}: training had failed when it was "
+            "saved; take an earlier step"
         )
     shapes = {key: _cut(key, value).shape for key, value in module.named_parameters()}
     frozen: tuple[str, ...] = ()

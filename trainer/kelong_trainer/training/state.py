@@ -207,7 +207,7 @@ def snapshot(state: TrainingState) -> Snapshot:
 def not_finite(taken: Snapshot) -> str:
     """The names of tensors that hold what is not a number, a few of them; empty when all is well."""
     tensors = taken.generator | (taken.raw_generator or {}) | taken.discriminators
-    return _some(checkpoint.not_finite(tensors))
+    return checkpoint.some(checkpoint.not_finite(tensors))
 
 
 def write(taken: Snapshot, facts: Facts, config: voice_config.VoiceConfig, folder: pathlib.Path) -> tuple[str, ...]:
@@ -237,7 +237,7 @@ def read(folder: pathlib.Path, state: TrainingState) -> Facts:
     for name, network in state.networks.items():
         _set_moments(name, network, state.optimisers[name], moments)
     if moments:
-        raise StateMismatch(f"{OPTIMISER} has tensors this model has no use for: {_some(sorted(moments))}")
+        raise StateMismatch(f"{OPTIMISER} has tensors this model has no use for: {checkpoint.some(sorted(moments))}")
     state.step, state.position = facts.step, facts.position
     return facts
 
@@ -323,7 +323,3 @@ def _compare(file: str, own: dict[str, Tensor], given: dict[str, Tensor]) -> Non
     faults = checkpoint.differences(own, given)
     if faults:
         raise StateMismatch(f"{file} does not fit the model: " + "; ".join(faults))
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

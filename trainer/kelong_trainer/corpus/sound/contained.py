@@ -189,9 +189,8 @@ class Decoder:
     def _ended(self) -> Crashed:
         """It closed its end, which it never does by itself."""
         assert self._process is not None
-        with contextlib.suppress(
-            subprocess.TimeoutExpired
-        ):  # the pipe may be closed a moment before the process is gone
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            # The pipe may be closed a moment before the process is gone.
             self._process.wait(LEAVE_WAIT_S)
         code = self.kill()
         if code >= 0:

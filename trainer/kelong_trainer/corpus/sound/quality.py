@@ -110,8 +110,9 @@ def measure(
     end_s = start_s + speech.duration_s
     overall = None if dnsmos is None else dnsmos(speech)
     music_s = _shared_s(listening.music, start_s, end_s)
-    floor_dbfs = _floor_dbfs(speech, start_s, listening)
-    snr_db = _snr_db(speech, start_s, listening, floor_dbfs)
+    levels, inside = noise.levels(speech.samples, speech.sample_rate_hz), _inside(speech, start_s, listening)
+    floor_dbfs = _floor_dbfs(levels, inside, listening)
+    snr_db = _snr_db(levels, inside, floor_dbfs)
     hum_share = _hum_share(speech, start_s, listening, floor_dbfs)
     return corpora.Measures(
         similarity=likeness(listening.voices, start_s, end_s, snr_db, hum_share),
@@ -123,19 +124,17 @@ def measure(
     )
 
 
-def _floor_dbfs(speech: audio.Speech, start_s: float, listening: corpora.Listening) -> float:
+def _floor_dbfs(levels: noise.Levels, inside: Sequence[corpora.Stretch], listening: corpora.Listening) -> float:
     """The level of the quiet in a clip, or in its recording where the clip has none."""
-    levels = noise.levels(speech.samples, speech.sample_rate_hz)
-    quiet = levels[noise.is_quiet(_inside(speech, start_s, listening), len(levels))]
+    quiet = levels[noise.is_quiet(inside, len(levels))]
     if len(quiet) * noise.FRAME_S < LEAST_QUIET_S:
         return listening.noise_floor_dbfs
     return float(np.percentile(quiet, noise.FLOOR_PERCENTILE))
 
 
-def _snr_db(speech: audio.Speech, start_s: float, listening: corpora.Listening, floor_dbfs: float) -> float | None:
+def _snr_db(levels: noise.Levels, inside: Sequence[corpora.Stretch], floor_dbfs: float) -> float | None:
     """The power of the speech above that of the quiet between, None where nobody speaks."""
-    levels = noise.levels(speech.samples, speech.sample_rate_hz)
-    spoken = ~noise.is_quiet(_inside(speech, start_s, listening), len(levels), margin_s=0.0)
+    spoken = ~noise.is_quiet(inside, len(levels), margin_s=0.0)
     if not spoken.any():
         return None
     spoken_power, floor_power = float(np.mean(10 ** (levels[spoken] / 10))), 10 ** (floor_dbfs / 10)
@@ -164,10 +163,8 @@ def _inside(speech: audio.Speech, start_s: float, listening: corpora.Listening) 
 def _clipped_share(speech: audio.Speech, start_s: float, clipped: Sequence[corpora.ClippedStretch]) -> float | None:
     if not len(speech.samples):
         return None
-    at_source_s = sum(
-        stretch.share * max(0.0, min(stretch.end_s, start_s + speech.duration_s) - max(stretch.start_s, start_s))
-        for stretch in clipped
-    )
+    end_s = start_s + speech.duration_s
+    at_source_s = sum(stretch.share * _shared_s([stretch], start_s, end_s) for stretch in clipped)
     return round(max(at_source_s / speech.duration_s, clipped_share(speech.samples)), 6)
 
 
@@ -216,5 +213,7 @@ def likeness(
     return round(min(similarity + NOISE_PER_DB * max(0.0, QUIET_SNR_DB - snr_db + float(other_noise_db)), 1.0), 4)
 
 
-def _shared_s(stretches: Sequence[corpora.Stretch | corpora.Hum], start_s: float, end_s: float) -> float:
+def _shared_s(
+    stretches: Sequence[corpora.Stretch | corpora.Hum | corpora.ClippedStretch], start_s: float, end_s: float
+) -> float:
     return sum(max(0.0, min(item.end_s, end_s) - max(item.start_s, start_s)) for item in stretches)

@@ -9,7 +9,7 @@ import collections
 import dataclasses
 import pathlib
 import posixpath
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -201,20 +201,22 @@ class _Maker:
         self._notes += parsed.faults
         name = list_key.removeprefix(self._root)
         by_file: dict[str, list[lists.Line]] = collections.defaultdict(list)
-        moved = self._moved(parsed.lines, list_key, name)
+        located = {line.path: self._locate(line.path, list_key) for line in parsed.lines}
+        located |= self._moved(located, name)
         for line in parsed.lines:
-            if (key := moved.get(line.path) or self._locate(line.path, list_key)) is None:
+            if (key := located[line.path]) is None:
                 self._notes.append(f"line {line.number} of {name} names '{line.path}', which is outside the dataset")
             elif line.speaker or self._is_whole or self._owner(key) is not None:
                 by_file[key].append(line)  # a table beside folders may tell of other voices' too
         for key, lines in by_file.items():
             self.files[key] = self._described(key, lines, name)
 
-    def _moved(self, lines: tuple[lists.Line, ...], list_key: str, name: str) -> dict[str, str]:
+    def _moved(self, located: Mapping[str, str | None], name: str) -> dict[str, str]:
         """The files that paths of a list mean which are not there, by their names: lists move without their files."""
-        located = {line.path: self._locate(line.path, list_key) for line in lines}
-        there = {key for key in located.values() if key in self._objects}
         lost = [path for path, key in located.items() if key not in self._objects]
+        if not lost:
+            return {}  # the rule, and there may be a table in each of very many folders
+        there = {key for key in located.values() if key in self._objects}
         found = namesakes.find(lost, (key for key in self._objects if self._may_be_media(key)), there)
         if found:
             path, key = next(iter(found.items()))
